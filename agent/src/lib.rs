@@ -1,0 +1,1 @@
+//! The Node agent: conntrack to IPFIX.
