@@ -1,0 +1,59 @@
+# What can be done here: `make help`. Each target says what is missing and installs it where that is apt's to do.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+UI := collector/ui
+UI_SOURCES := $(shell [ ! -d $(UI) ] || find $(UI) -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+run: deps-run ui ## a small cluster with real traffic on this machine, and the page on http://localhost:30007
+	cargo run -p podflow -- demo $(ARGS)
+
+build: deps-run ui ## all programs, into target/debug
+	cargo build --workspace
+
+test: deps ui test-unit test-whole ## every test (TEST=name runs those whose name contains it)
+
+test-unit: ## the fast tier: tests inside the crates
+	cargo test --workspace --lib --bins $(TEST)
+
+test-whole: ## the slow tiers: real kernel, real servers, other people's programs, a browser
+	cargo test --workspace --test '*' $(TEST)
+	[ ! -f $(UI)/package.json ] || npm --prefix $(UI) test --if-present
+
+lint: ## formatting and clippy, warnings are errors
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bench: ## measurements, on a release build
+	cargo bench --workspace
+
+deps: ## installs what building and testing need (apt)
+	@build/deps.sh test
+
+deps-run: ## installs what `make run` needs (apt)
+	@build/deps.sh run
+
+real-servers: deps ## downloads OpenSearch and Elasticsearch for tests, into the cache, about 1 GB
+	e2e/servers/fetch.sh opensearch-2.19.1 elasticsearch-7.10.2 elasticsearch-9.4.3
+
+# The page is built again when one of its sources is newer than what was built.
+ui: $(if $(UI_SOURCES),$(UI)/dist/index.html) ## the web page, embedded into the programs
+
+$(UI)/dist/index.html: $(UI_SOURCES) $(UI)/node_modules/.package-lock.json
+	npm --prefix $(UI) run build
+	@touch $@
+
+$(UI)/node_modules/.package-lock.json: $(UI)/package-lock.json
+	npm --prefix $(UI) ci --no-audit --no-fund
+	@touch $@
+
+clean: ## removes what was built; downloads stay in the cache
+	cargo clean
+	rm -rf $(UI)/dist $(UI)/node_modules
+
+.NOTPARALLEL:
+.PHONY: help run build test test-unit test-whole lint bench deps deps-run real-servers ui clean

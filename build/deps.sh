@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Installs the system packages that Podflow's build, demo and tests need, and nothing that is there already.
+#   build/deps.sh run     what `make run` needs
+#   build/deps.sh test    that, and the programs and servers that the tests use as counterparts
+# For Debian and its relatives. Needs root only when a package is missing; says what it is about to install.
+# The toolchains (Rust, Node) are checked and never installed: which one to use is the user's decision.
+set -euo pipefail
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" # programs for root, also when asked as a user
+
+wanted=${1:-test}
+missing=() # packages to install
+why=()     # a line for each, for the user
+faults=()  # what we cannot install
+
+# need COMMAND-OR-PATH PACKAGE REASON
+need() {
+    case $1 in
+        /*) [ -e "$1" ] && return ;;
+        *) command -v "$1" >/dev/null && return ;;
+    esac
+    missing+=("$2")
+    why+=("$(printf '  %-22s %s' "$2" "$3")")
+}
+
+# at_least HAVE WANT: compares versions
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+need_rust() {
+    local want have
+    want=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
+    if ! have=$(cargo --version 2>/dev/null | cut -d' ' -f2); then
+        faults+=("Rust $want or newer is missing (program cargo): install it with rustup")
+    elif ! at_least "$have" "$want"; then
+        faults+=("Rust $have is too old, $want or newer is needed: rustup update stable")
+    fi
+}
+
+need_rust_checks() {
+    for part in fmt clippy; do
+        cargo "$part" --version >/dev/null 2>&1 || faults+=("cargo $part is missing: rustup component add rustfmt clippy")
+    done
+}
+
+need_node() {
+    local have
+    if ! have=$(node --version 2>/dev/null) || ! command -v npm >/dev/null; then
+        faults+=("Node 20 or newer with npm is missing (it builds the web page)")
+    elif ! at_least "${have#v}" 20; then
+        faults+=("Node ${have#v} is too old, 20 or newer is needed (it builds the web page)")
+    fi
+}
+
+need_java() {
+    # The lowest version that every server of e2e/servers can do with; a newer one is found there by itself.
+    "$(dirname "$0")/../e2e/servers/java-home.sh" 17 17 >/dev/null 2>&1 && return
+    missing+=(openjdk-17-jdk-headless)
+    why+=("  openjdk-17-jdk-headless runs OpenSearch and Elasticsearch in tests")
+}
+
+[ "$(uname -s)" = Linux ] || { echo "deps: Podflow is for Linux (conntrack, network namespaces); elsewhere use a Linux VM" >&2; exit 1; }
+
+need cc gcc "links what Rust compiles"
+need ld.lld lld "links it fast"
+need nft nftables "connection tracking zones and Services of the demo's Nodes"
+need_rust
+need_node
+if [ "$wanted" = test ]; then
+    need ip iproute2 "looks at namespaces in tests"
+    need ps procps "looks at processes in tests"
+    need conntrack conntrack "a second reader of the kernel's table"
+    need tshark tshark "reads our IPFIX"
+    need ipfixDump libfixbuf-tools "reads our IPFIX"
+    need nfcapd nfdump "reads our IPFIX"
+    need softflowd softflowd "exports NetFlow and IPFIX to us"
+    need pmacctd pmacct "exports NetFlow and IPFIX to us"
+    need /usr/lib/python3/dist-packages/ipfix python3-ipfix "reads our IPFIX and exports to us"
+    need ovs-vswitchd openvswitch-switch "the other connection tracking"
+    need chromium chromium "opens the web page in tests"
+    need /usr/share/fonts/truetype/dejavu fonts-dejavu-core "letters for the pictures of the page"
+    need mvn maven "fetches OpenSearch and Elasticsearch for tests"
+    need unzip unzip "unpacks them"
+    need curl curl "asks them, and the demo"
+    need_java
+    need_rust_checks
+fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "deps: to be installed with apt:"
+    printf '%s\n' "${why[@]}"
+    if [ "$(id -u)" -ne 0 ]; then
+        faults+=("not root, so nothing was installed: sudo apt-get install ${missing[*]}")
+    elif ! command -v apt-get >/dev/null; then
+        faults+=("no apt-get here: install these packages' counterparts by hand: ${missing[*]}")
+    fi
+fi
+if [ ${#faults[@]} -gt 0 ]; then
+    printf 'deps: %s\n' "${faults[@]}" >&2
+    exit 1
+fi
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+# Some of the packages bring a service (Open vSwitch, softflowd, pmacct). Tests start their own copies: none is to run by itself.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod +x $policy
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+echo "deps: installed ${missing[*]}"

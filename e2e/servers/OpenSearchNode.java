@@ -1,0 +1,15 @@
+import org.codelibs.opensearch.runner.OpenSearchRunner;
+
+/** One OpenSearch node in this JVM, until the JVM is told to stop. Arguments: HTTP port, data folder. */
+public class OpenSearchNode {
+    public static void main(String[] args) throws InterruptedException {
+        OpenSearchRunner runner = new OpenSearchRunner();
+        runner.onBuild((number, settings) -> settings
+                .putList("node.roles", "cluster_manager", "data", "ingest")
+                .put("http.port", args[0])
+                .put("discovery.type", "single-node")
+                .put("network.host", "127.0.0.1"));
+        runner.build("-basePath", args[1], "-numOfNode", "1", "-clusterName", "podflow-test-" + args[0]);
+        Thread.currentThread().join(); // the node's own threads are daemons
+    }
+}

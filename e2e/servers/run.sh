@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# run.sh NAME PORT: runs a server on 127.0.0.1:PORT for as long as its own standard input stays open, and removes its data afterwards.
+# The pipe of a test program to this script closes however the program ends, so no server outlives the tests; by hand: Ctrl-D.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+name=$1 port=$2
+home=${XDG_CACHE_HOME:-$HOME/.cache}/podflow/servers/$name
+
+"$here/fetch.sh" "$name"
+data=$(mktemp -d "${TMPDIR:-/tmp}/podflow-$name.XXXXXX")
+server=
+stop() {
+    trap - EXIT
+    [ -z "$server" ] || kill -KILL -- "-$server" 2>/dev/null || true
+    [ -z "$server" ] || wait "$server" 2>/dev/null || true
+    rm -rf "$data"
+}
+trap stop EXIT
+trap 'exit 1' TERM INT HUP
+
+heap=(-Xms512m -Xmx512m -XX:+UseSerialGC)
+
+# A node inside a JVM of ours. The JVM reads nothing of the user's: its folder is the data folder.
+runner() {
+    exec "$(java_home "$2" "$3")/bin/java" "${heap[@]}" -Djava.io.tmpdir="$data" -cp "$home/lib/*" "$here/$1.java" "$port" "$data/node"
+}
+
+java_home() { "$here/java-home.sh" "$@"; }
+
+# The distribution refuses to run as root, so root calls itself another user inside a user namespace, where its files stay its own.
+distribution() {
+    local as=()
+    [ "$(id -u)" -ne 0 ] || as=(unshare --user --map-user=1000 --map-group=1000)
+    ES_JAVA_HOME=$(java_home 21 99)
+    export ES_JAVA_HOME ES_HOME=$home ES_PATH_CONF=$data/config ES_TMPDIR=$data/tmp ES_JAVA_OPTS="${heap[*]}"
+    mkdir "$data/tmp" "$data/data" "$data/logs"
+    cp -r "$home/config" "$data/config"
+    cat >"$data/config/elasticsearch.yml" <<EOF
+cluster.name: podflow-test-$port
+discovery.type: single-node
+network.host: 127.0.0.1
+http.port: $port
+path.data: $data/data
+path.logs: $data/logs
+xpack.security.enabled: false
+EOF
+    unset JAVA_TOOL_OPTIONS _JAVA_OPTIONS
+    cd "$data" # where the JVM leaves its own logs
+    exec "${as[@]}" "$ES_JAVA_HOME/bin/java" -Xms16m -Xmx64m -XX:+UseSerialGC -Des.path.home="$ES_HOME" -Des.path.conf="$ES_PATH_CONF" \
+        -Des.distribution.type=zip -Des.java.type=ES_JAVA_HOME \
+        -cp "$home/lib/tools/server-launcher/*" org.elasticsearch.server.launcher.ServerLauncher
+}
+
+set -m # the server gets a process group of its own, so that its children end with it
+case $name in
+    opensearch-*) runner OpenSearchNode 17 21 </dev/null & ;;
+    elasticsearch-7.*) runner ElasticsearchNode 11 17 </dev/null & ;;
+    elasticsearch-*) distribution </dev/null & ;;
+esac
+server=$!
+set +m
+
+# Whichever comes first: our standard input closes, or the server ends by itself.
+while kill -0 "$server" 2>/dev/null; do
+    status=0
+    read -r -t 1 _ || status=$?
+    [ "$status" -gt 128 ] || [ "$status" -eq 0 ] || exit 0 # end of input; above 128 is the time-out
+done
+echo "$name ended by itself" >&2
+exit 1
