@@ -1,1 +1,17 @@
 //! What a flow record is: one table of its fields, elements and document types.
+//!
+//! The agent makes its templates and records from this table, the collector its index mapping, the store its
+//! columns and the dashboards their field list. No sockets, no clock, no Kubernetes client.
+
+pub mod kind;
+pub mod protocol;
+
+pub mod record;
+
+pub mod derived;
+pub mod index;
+
+pub use derived::{DERIVED, DerivedField};
+pub use index::IndexType;
+pub use kind::{FlowKind, FlowType, Party};
+pub use record::{Counters, FlowEndReason, FlowRecord};

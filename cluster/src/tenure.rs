@@ -1,0 +1,173 @@
+//! Which Pod held an address, and when: lives in order of their start, the ended ones kept for a while.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::object::Pod;
+
+/// How long an ended Pod still answers for flows of its time.
+pub(crate) const KEPT_AFTER_END_MS: i64 = 3_600_000;
+/// How many ended Pods are kept: an hour of a cluster that starts 28 Pods a second; about 30 MB.
+pub(crate) const MAX_ENDED: usize = 100_000;
+
+/// Pods by address and by name.
+#[derive(Debug, Default)]
+pub(crate) struct Tenures {
+    by_address: HashMap<IpAddr, Vec<Arc<Pod>>>,
+    living: HashMap<(Arc<str>, Arc<str>), Arc<Pod>>,
+    ended: VecDeque<Arc<Pod>>,
+}
+
+impl Tenures {
+    /// A Pod is as given now; one of the same name before is replaced (same life) or ended (another life).
+    pub(crate) fn apply(&mut self, pod: Pod, now_ms: i64) {
+        let key = (Arc::clone(&pod.namespace), Arc::clone(&pod.name));
+        if let Some(before) = self.living.remove(&key) {
+            self.forget(&before);
+            if before.started_ms != pod.started_ms {
+                self.keep_ended(&before, now_ms);
+            }
+        }
+        let pod = Arc::new(pod);
+        if pod.ended_ms.is_some() {
+            self.insert(&pod);
+            self.ended.push_back(pod);
+        } else {
+            self.insert(&pod);
+            self.living.insert(key, pod);
+        }
+        self.expire(now_ms);
+    }
+
+    /// A Pod was deleted.
+    pub(crate) fn delete(&mut self, namespace: &str, name: &str, now_ms: i64) {
+        if let Some(pod) = self.living.remove(&(Arc::from(namespace), Arc::from(name))) {
+            self.forget(&pod);
+            self.keep_ended(&pod, now_ms);
+        }
+        self.expire(now_ms);
+    }
+
+    /// The names of the Pods that live.
+    pub(crate) fn living(&self) -> impl Iterator<Item = &Arc<Pod>> {
+        self.living.values()
+    }
+
+    /// The Pod whose life contains `start_ms`, else the one whose life contains `end_ms`.
+    pub(crate) fn owner(&self, address: IpAddr, start_ms: i64, end_ms: i64) -> Option<&Arc<Pod>> {
+        let lives = self.by_address.get(&address)?;
+        let at = |time: i64| lives.iter().rev().find(|pod| contains(pod, time));
+        at(start_ms).or_else(|| at(end_ms))
+    }
+
+    /// Whether any Pod that is remembered holds or held the address.
+    pub(crate) fn knows(&self, address: IpAddr) -> bool {
+        self.by_address.contains_key(&address)
+    }
+
+    fn insert(&mut self, pod: &Arc<Pod>) {
+        for address in &pod.ips {
+            let lives = self.by_address.entry(*address).or_default();
+            let at = lives.partition_point(|other| other.started_ms <= pod.started_ms);
+            lives.insert(at, Arc::clone(pod));
+        }
+    }
+
+    fn forget(&mut self, pod: &Arc<Pod>) {
+        for address in &pod.ips {
+            if let Some(lives) = self.by_address.get_mut(address) {
+                lives.retain(|other| !Arc::ptr_eq(other, pod));
+                if lives.is_empty() {
+                    self.by_address.remove(address);
+                }
+            }
+        }
+    }
+
+    fn keep_ended(&mut self, pod: &Arc<Pod>, now_ms: i64) {
+        let ended = Arc::new(Pod { ended_ms: pod.ended_ms.or(Some(now_ms)), ..Pod::clone(pod) });
+        self.insert(&ended);
+        self.ended.push_back(ended);
+    }
+
+    fn expire(&mut self, now_ms: i64) {
+        let too_old = |pod: &Arc<Pod>| pod.ended_ms.unwrap_or_default() + KEPT_AFTER_END_MS < now_ms;
+        while self.ended.len() > MAX_ENDED || self.ended.front().is_some_and(too_old) {
+            if let Some(pod) = self.ended.pop_front() {
+                self.forget(&pod);
+            }
+        }
+    }
+}
+
+fn contains(pod: &Pod, time: i64) -> bool {
+    // startTime has whole seconds: the first packets may come within the second it names.
+    pod.started_ms <= time + 999 && pod.ended_ms.is_none_or(|end| time <= end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, address: &str, started_ms: i64) -> Pod {
+        Pod {
+            namespace: "shop".into(),
+            name: name.into(),
+            node: "a".into(),
+            ips: vec![address.parse().unwrap()],
+            started_ms,
+            ended_ms: None,
+        }
+    }
+
+    fn owner(tenures: &Tenures, address: &str, start: i64, end: i64) -> Option<String> {
+        tenures.owner(address.parse().unwrap(), start, end).map(|pod| pod.name.to_string())
+    }
+
+    #[test]
+    fn an_address_that_changes_hands_is_named_by_time() {
+        let mut tenures = Tenures::default();
+        tenures.apply(pod("first", "10.0.0.5", 10_000), 10_000);
+        tenures.delete("shop", "first", 20_000);
+        tenures.apply(pod("second", "10.0.0.5", 30_000), 30_000);
+        assert_eq!(owner(&tenures, "10.0.0.5", 15_000, 40_000).as_deref(), Some("first"));
+        assert_eq!(owner(&tenures, "10.0.0.5", 35_000, 40_000).as_deref(), Some("second"));
+        assert_eq!(owner(&tenures, "10.0.0.5", 25_000, 40_000).as_deref(), Some("second"), "flowEnd decides");
+        assert_eq!(owner(&tenures, "10.0.0.5", 22_000, 25_000), None);
+        assert_eq!(owner(&tenures, "10.0.0.6", 15_000, 15_000), None);
+    }
+
+    #[test]
+    fn the_ended_are_forgotten_after_an_hour() {
+        let mut tenures = Tenures::default();
+        tenures.apply(pod("first", "10.0.0.5", 0), 0);
+        tenures.delete("shop", "first", 1_000);
+        tenures.apply(pod("other", "10.0.0.9", 0), KEPT_AFTER_END_MS);
+        assert!(tenures.knows("10.0.0.5".parse().unwrap()));
+        tenures.apply(pod("other", "10.0.0.9", 0), KEPT_AFTER_END_MS + 1_001);
+        assert!(!tenures.knows("10.0.0.5".parse().unwrap()));
+    }
+
+    #[test]
+    fn at_the_bound_the_oldest_ended_pod_goes() {
+        let mut tenures = Tenures::default();
+        for n in 0..=MAX_ENDED {
+            let name = n.to_string();
+            tenures.apply(pod(&name, &format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255), 0), 0);
+            tenures.delete("shop", &name, 1);
+        }
+        assert_eq!(tenures.ended.len(), MAX_ENDED);
+        assert!(!tenures.knows("10.0.0.0".parse().unwrap()));
+        assert!(tenures.knows("10.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_pod_that_is_applied_again_moves_to_its_new_addresses() {
+        let mut tenures = Tenures::default();
+        tenures.apply(pod("a", "10.0.0.5", 5), 5);
+        tenures.apply(pod("a", "10.0.0.6", 5), 6);
+        assert_eq!(owner(&tenures, "10.0.0.5", 10, 10), None);
+        assert_eq!(owner(&tenures, "10.0.0.6", 10, 10).as_deref(), Some("a"));
+    }
+}
