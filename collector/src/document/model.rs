@@ -43,7 +43,7 @@ pub enum Value<'a> {
     /// Milliseconds since 1970; JSON shows `2026-11-22T20:00:00.000Z`.
     Time(i64),
     /// Repeated elements and structured data.
-    List(Vec<Value<'a>>),
+    List(Vec<Self>),
     /// Structured data (subTemplateList records), in order.
-    Object(Vec<(Cow<'a, str>, Value<'a>)>),
+    Object(Vec<(Cow<'a, str>, Self)>),
 }
