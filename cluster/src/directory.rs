@@ -139,6 +139,11 @@ impl Directory {
         self.read().pods.living().cloned().collect()
     }
 
+    /// The Services that are known.
+    pub fn services(&self) -> Vec<Arc<Service>> {
+        self.read().services.all().cloned().collect()
+    }
+
     /// A Service is as given now.
     pub fn apply_service(&self, service: Service) {
         self.write().services.apply(service);

@@ -3,6 +3,7 @@
 //! Sources write into one [`Directory`]; agent and collector only read it. Nothing here knows flows.
 
 pub mod inventory;
+pub mod kubernetes;
 
 pub mod object;
 

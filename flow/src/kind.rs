@@ -19,7 +19,8 @@ impl Party {
     /// Every party.
     pub const ALL: [Self; 4] = [Self::Pod, Self::Service, Self::Node, Self::External];
 
-    const fn word(self) -> &'static str {
+    /// The party as a word of a kind.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Pod => "Pod",
             Self::Service => "Service",
