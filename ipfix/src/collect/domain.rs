@@ -1,0 +1,57 @@
+//! What one observation domain of a session has told: its templates and its sequence numbers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::sequence::Sequencer;
+use crate::template::{CompiledTemplate, Templates};
+
+/// One observation domain of one session.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Domain {
+    pub(super) templates: Templates,
+    /// When each template was last sent, by its id.
+    pub(super) refreshed: HashMap<u16, u64>,
+    pub(super) sequence: Sequencer,
+}
+
+/// What became of a template that was defined.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Learned {
+    /// The id was free.
+    New,
+    /// The same template again.
+    Refreshed,
+    /// Another template under the same id.
+    Redefined,
+}
+
+impl Domain {
+    /// Takes a template in.
+    pub(super) fn learn(&mut self, template: Arc<CompiledTemplate>, now_ms: u64) -> Learned {
+        let id = template.id().number();
+        self.refreshed.insert(id, now_ms);
+        let learned = match self.templates.get(&id) {
+            None => Learned::New,
+            Some(known) if known.wire() == template.wire() => return Learned::Refreshed,
+            Some(_) => Learned::Redefined,
+        };
+        self.templates.insert(id, template);
+        learned
+    }
+
+    /// Forgets a template; false where it was not known.
+    pub(super) fn withdraw(&mut self, id: u16) -> bool {
+        self.refreshed.remove(&id);
+        self.templates.remove(&id).is_some()
+    }
+
+    /// Forgets the templates that were not refreshed in time; answers how many.
+    pub(super) fn expire(&mut self, now_ms: u64, lifetime_ms: u64) -> usize {
+        let before = self.templates.len();
+        let Self { templates, refreshed, .. } = self;
+        refreshed.retain(|_, at| at.saturating_add(lifetime_ms) >= now_ms);
+        templates.retain(|id, _| refreshed.contains_key(id));
+        before - templates.len()
+    }
+}

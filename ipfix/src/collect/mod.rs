@@ -1,0 +1,24 @@
+//! Collecting: messages in, records out.
+//!
+//! [`CollectingSession`] is one transport session (a TCP connection, or one UDP address and port); [`UdpSessions`]
+//! are all of one UDP socket. A message is checked whole before any of it takes effect, so that a malformed one is
+//! dropped whole (RFC 7011 section 3.1) and its session goes on.
+
+mod check;
+
+mod sequence;
+
+mod held;
+
+mod domain;
+
+mod record;
+
+mod session;
+
+mod udp;
+
+pub use record::{DataRecord, Fields};
+pub use sequence::Sequence;
+pub use session::{CollectingSession, MessageSummary, Transport};
+pub use udp::{Received, UdpSessions};
