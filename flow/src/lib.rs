@@ -8,10 +8,15 @@ pub mod protocol;
 
 pub mod record;
 
+pub mod field;
+pub mod profile;
+
 pub mod derived;
 pub mod index;
 
 pub use derived::{DERIVED, DerivedField};
+pub use field::{FIELDS, Family, Field};
 pub use index::IndexType;
 pub use kind::{FlowKind, FlowType, Party};
+pub use profile::Profile;
 pub use record::{Counters, FlowEndReason, FlowRecord};
