@@ -108,8 +108,7 @@ const fn field(
     value: for<'a> fn(&'a FlowRecord<'a>) -> Value<'a>,
 ) -> Field {
     // Antrea kept ids and names from 55829 to 56506 except where `in_antrea` says otherwise.
-    let antrea =
-        if enterprise == ANTREA_LEGACY { Some((ElementKey::new(ANTREA, id), name)) } else { None };
+    let antrea = if enterprise == ANTREA_LEGACY { Some((ElementKey::new(ANTREA, id), name)) } else { None };
     Field { name, element: ElementKey::new(enterprise, id), antrea, length, family, index, value }
 }
 

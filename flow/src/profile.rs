@@ -1,8 +1,13 @@
 //! Which fields a template carries: the three wire profiles an operator chooses from.
 
 use podflow_ipfix::ElementKey;
+use podflow_ipfix::error::TemplateFault;
+use podflow_ipfix::template::{FieldSpecifier, Template, TemplateId};
+
+use podflow_ipfix::value::Value;
 
 use crate::field::{FIELDS, Family, Field, V09_FIELDS};
+use crate::record::FlowRecord;
 
 /// A wire profile (`podflow.template` in the agent's configuration).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -44,6 +49,21 @@ impl Profile {
         })
     }
 
+    /// The template of one address family, 256 or 257.
+    ///
+    /// # Errors
+    /// Never for the profiles as they are; a template is checked wherever one is made.
+    pub fn template(self, ipv4: bool) -> Result<Template, TemplateFault> {
+        let id = TemplateId::constant(if ipv4 { TEMPLATE_IPV4 } else { TEMPLATE_IPV6 });
+        let specifiers = self.fields(ipv4).map(|(field, element)| FieldSpecifier::new(element, field.length));
+        Template::new(id, specifiers.collect())
+    }
+
+    /// The values of a record, in the order of its template's fields.
+    pub fn values<'r>(self, record: &'r FlowRecord<'r>) -> impl Iterator<Item = Value<'r>> {
+        self.fields(record.is_ipv4()).map(|(field, _)| (field.value)(record))
+    }
+
     /// Whether options templates are sent; old collectors take their records for flows.
     pub const fn sends_options(self) -> bool {
         matches!(self, Self::Full)
@@ -63,7 +83,13 @@ pub const TEMPLATE_STATISTICS: u16 = 259;
 mod tests {
     use std::collections::HashSet;
 
+    use podflow_ipfix::export::{ExportSettings, ExportingSession};
+    use podflow_ipfix::registry::Registry;
+
     use super::*;
+    use crate::field::VARIABLE;
+    use crate::kind::FlowType;
+    use crate::record::{Counters, FlowEndReason};
 
     #[test]
     fn v09_is_the_documented_list() {
@@ -83,6 +109,72 @@ mod tests {
             let full: Vec<_> = Profile::Full.fields(ipv4).map(|(_, element)| element).collect();
             assert_eq!(full[..old.len()], old);
             assert_eq!(full.iter().collect::<HashSet<_>>().len(), full.len(), "an element stands twice");
+        }
+    }
+
+    #[test]
+    fn names_lengths_and_types_are_those_of_the_registry() {
+        let registry = Registry::standard();
+        for field in FIELDS {
+            let elements = [Some((field.element, field.name)), field.antrea];
+            for (key, name) in elements.into_iter().flatten() {
+                let element = registry.lookup(key).unwrap_or_else(|| panic!("{key} is not in the registry"));
+                assert_eq!(element.name, name, "{key}");
+                // Seconds are shorter on our wire than their abstract type; all others have its length.
+                let natural = element.data_type.natural_length().unwrap_or(VARIABLE);
+                assert_eq!(field.length, natural, "{key} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_value_fits_its_template() {
+        for profile in [Profile::Full, Profile::V09, Profile::Antrea] {
+            for address in ["10.0.0.1", "fd00::1"] {
+                let record = sample(address.parse().unwrap());
+                let template = profile.template(record.is_ipv4()).unwrap();
+                let mut session = ExportingSession::new(
+                    ExportSettings::stream(1),
+                    vec![template.clone()],
+                    &Registry::standard(),
+                )
+                .unwrap();
+                session.add(0, template.id(), profile.values(&record)).unwrap();
+                assert_eq!(profile.values(&record).count(), template.fields().len());
+            }
+        }
+    }
+
+    fn sample(address: std::net::IpAddr) -> FlowRecord<'static> {
+        FlowRecord {
+            source: address,
+            destination: address,
+            source_port: 1,
+            destination_port: 2,
+            protocol: 6,
+            icmp_type_code: 0,
+            start_ms: 1_000,
+            end_ms: 2_000,
+            end_reason: FlowEndReason::ActiveTimeout,
+            flow_id: 7,
+            forward: Counters::default(),
+            reverse: Counters::default(),
+            source_pod_namespace: "n",
+            source_pod_name: "p",
+            source_node_name: "a",
+            destination_pod_namespace: "",
+            destination_pod_name: "",
+            destination_node_name: "",
+            cluster_ip: None,
+            service_port: 0,
+            service_port_name: "",
+            tcp_state: "ESTABLISHED",
+            flow_type: FlowType::InterNode,
+            throughput: 0,
+            reverse_throughput: 0,
+            post_nat_source: None,
+            post_nat_source_port: 0,
+            dialled: None,
         }
     }
 
