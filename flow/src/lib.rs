@@ -14,6 +14,8 @@ pub mod profile;
 pub mod derived;
 pub mod index;
 
+pub mod page;
+
 pub use derived::{DERIVED, DerivedField};
 pub use field::{FIELDS, Family, Field};
 pub use index::IndexType;
