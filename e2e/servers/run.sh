@@ -53,9 +53,9 @@ EOF
 
 set -m # the server gets a process group of its own, so that its children end with it
 case $name in
-    opensearch-*) runner OpenSearchNode 17 21 </dev/null & ;;
-    elasticsearch-7.*) runner ElasticsearchNode 11 17 </dev/null & ;;
-    elasticsearch-*) distribution </dev/null & ;;
+    opensearch-*) runner OpenSearchNode 17 21 </dev/null >"$data/log" 2>&1 & ;;
+    elasticsearch-7.*) runner ElasticsearchNode 11 17 </dev/null >"$data/log" 2>&1 & ;;
+    elasticsearch-*) distribution </dev/null >"$data/log" 2>&1 & ;;
 esac
 server=$!
 set +m
@@ -66,5 +66,6 @@ while kill -0 "$server" 2>/dev/null; do
     read -r -t 1 _ || status=$?
     [ "$status" -gt 128 ] || [ "$status" -eq 0 ] || exit 0 # end of input; above 128 is the time-out
 done
-echo "$name ended by itself" >&2
+echo "$name ended by itself; its last lines:" >&2
+tail -n 40 "$data/log" >&2
 exit 1

@@ -1,0 +1,121 @@
+//! Real Elasticsearch and OpenSearch servers, started once per test program and shared by its tests.
+//!
+//! Each test keeps to index names of its own. A server lives as long as the pipe to its script (`servers/run.sh`)
+//! is open, which is as long as this process, however it ends.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::http;
+
+/// One server, ready to be asked.
+#[derive(Debug)]
+pub struct Server {
+    /// The name that the scripts know, `opensearch-2.19.1`.
+    pub name: &'static str,
+    /// Where it listens, `http://127.0.0.1:39201`.
+    pub url: String,
+    // Holds the pipe whose closing ends the server.
+    _script: Child,
+}
+
+/// OpenSearch 2.19.1, the server that every test of a store runs against.
+///
+/// # Panics
+///
+/// When it cannot be started: the message has the server's last lines.
+pub async fn opensearch() -> &'static Server {
+    static SERVER: OnceCell<Server> = OnceCell::const_new();
+    started(&SERVER, "opensearch-2.19.1").await
+}
+
+/// Elasticsearch OSS 7.10.2, the oldest server that we support.
+///
+/// # Panics
+///
+/// When it cannot be started: the message has the server's last lines.
+pub async fn elasticsearch_7() -> &'static Server {
+    static SERVER: OnceCell<Server> = OnceCell::const_new();
+    started(&SERVER, "elasticsearch-7.10.2").await
+}
+
+/// Elasticsearch 9.4.3, the newest. Its download is close to 1 GB, so outside CI it is only used once `make real-servers`
+/// has fetched it; without it this says so and gives `None`.
+///
+/// # Panics
+///
+/// When it cannot be started: the message has the server's last lines.
+pub async fn elasticsearch_9() -> Option<&'static Server> {
+    static SERVER: OnceCell<Server> = OnceCell::const_new();
+    const NAME: &str = "elasticsearch-9.4.3";
+    if !crate::in_ci() && !is_fetched(NAME) {
+        crate::unavailable(NAME, "not in the cache; `make real-servers` fetches it");
+        return None;
+    }
+    Some(started(&SERVER, NAME).await)
+}
+
+async fn started(cell: &'static OnceCell<Server>, name: &'static str) -> &'static Server {
+    let server = cell.get_or_try_init(|| start(name)).await;
+    server.unwrap_or_else(|error| panic!("starting {name}: {error:#}"))
+}
+
+async fn start(name: &'static str) -> anyhow::Result<Server> {
+    let port = free_port()?;
+    let mut script = Command::new(scripts().join("run.sh"))
+        .args([name, &port.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("running e2e/servers/run.sh")?;
+    let url = format!("http://127.0.0.1:{port}");
+    wait_until_it_answers(&mut script, name, &url, port).await?;
+    Ok(Server { name, url, _script: script })
+}
+
+/// Asks until the server of the wanted version answers, and not some other program on that port. The script ends when
+/// its server does, and the download before it takes as long as it takes; so there is no time limit of ours.
+async fn wait_until_it_answers(script: &mut Child, name: &str, url: &str, port: u16) -> anyhow::Result<()> {
+    loop {
+        if let Some(status) = script.try_wait()? {
+            bail!("it ended before it answered on {url}: {status}, its last lines are above");
+        }
+        if let Ok(about) = http::get(url).await {
+            let version = about.pointer("/version/number").and_then(Value::as_str).unwrap_or_default();
+            let cluster = about.pointer("/cluster_name").and_then(Value::as_str).unwrap_or_default();
+            if !name.ends_with(version) || version.is_empty() || cluster != format!("podflow-test-{port}") {
+                bail!("{url} answers, but as {cluster:?} {version:?}");
+            }
+            return Ok(());
+        }
+        tokio::time::sleep(BETWEEN_QUESTIONS).await;
+    }
+}
+
+fn is_fetched(name: &str) -> bool {
+    let status = Command::new(scripts().join("fetch.sh")).args(["--cached", name]).status();
+    status.as_ref().is_ok_and(ExitStatus::success)
+}
+
+fn scripts() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/servers"))
+}
+
+/// A port that is free now. Another program may take it before the server does; the server then ends and says so.
+///
+/// # Errors
+///
+/// When the loopback interface has none left.
+pub fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("binding a free port of 127.0.0.1")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Often enough to not prolong a start of ten seconds by much.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
