@@ -61,13 +61,13 @@ need_java() {
 
 need cc gcc "links what Rust compiles"
 need ld.lld lld "links it fast"
+need ip iproute2 "links and routes of the demo's Nodes and Pods"
 need nft nftables "connection tracking zones and Services of the demo's Nodes"
+need conntrack conntrack "a second reader of the kernel's table"
 need_rust
 need_node
 if [ "$wanted" = test ]; then
-    need ip iproute2 "looks at namespaces in tests"
     need ps procps "looks at processes in tests"
-    need conntrack conntrack "a second reader of the kernel's table"
     need tshark tshark "reads our IPFIX"
     need ipfixDump libfixbuf-tools "reads our IPFIX"
     need nfcapd nfdump "reads our IPFIX"

@@ -24,6 +24,7 @@ async fn elasticsearch_9_takes_a_document() {
 async fn takes_a_document(server: &Server) {
     let index = format!("{}/servers-test", server.url);
     http::post(&format!("{index}/_doc?refresh=true"), &json!({"octets": 7})).await.unwrap();
-    let found = http::post(&format!("{index}/_search"), &json!({"query": {"term": {"octets": 7}}})).await.unwrap();
+    let found =
+        http::post(&format!("{index}/_search"), &json!({"query": {"term": {"octets": 7}}})).await.unwrap();
     assert_eq!(found["hits"]["hits"][0]["_source"], json!({"octets": 7}));
 }
