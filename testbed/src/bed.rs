@@ -5,8 +5,8 @@ use std::path::Path;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 
+use crate::folder::Folder;
 use crate::namespace::Namespace;
 use crate::plan;
 use crate::shape::{Shape, application, has_service};
@@ -25,7 +25,7 @@ pub struct Testbed {
     outside: Namespace,
     // Holds the links between all others.
     _underlay: Namespace,
-    folder: TempDir,
+    folder: Folder,
     stop: Stop,
     threads: Vec<JoinHandle<()>>,
 }
@@ -93,7 +93,7 @@ impl Testbed {
     pub fn start(shape: Shape) -> Result<Self> {
         shape.check()?;
         tools::check(&[IP, NFT, CONNTRACK])?;
-        let folder = TempDir::with_prefix(FOLDER_PREFIX).context("making a folder for the inventory")?;
+        let folder = Folder::new()?;
         let underlay = Namespace::new("underlay")?;
         links::prepare(&underlay, &shape, true)?;
         links::refuse_unknown_nodes(&underlay, &shape)?;
@@ -134,6 +134,11 @@ impl Testbed {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Removes that folder now, for a process that is about to end without dropping anything.
+    pub fn remove_folder(&self) {
+        self.folder.remove();
     }
 
     /// What it was built as.
@@ -326,8 +331,5 @@ fn node_name(index: usize) -> String {
 
 /// Where the outside answers, over TCP and UDP.
 pub const OUTSIDE_PORT: u16 = 443;
-
-/// Folders of a testbed that was killed are found by this.
-pub const FOLDER_PREFIX: &str = "podflow-testbed-";
 
 const INVENTORY: &str = "inventory.yml";

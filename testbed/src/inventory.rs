@@ -1,55 +1,59 @@
 //! The inventory file: who is behind which address, as an agent and a collector without Kubernetes read it.
-//!
-//! Names and addresses here hold no character that YAML would want quoted, except IPv6 addresses.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use podflow_cluster::inventory::Inventory;
+use podflow_cluster::object;
 
-use crate::bed::{Node, Service};
+use crate::bed::{Node, Pod, Service};
 use crate::plan;
+use crate::traffic::Protocol;
 
 /// Writes the file, whole or not at all: readers watch it.
 pub(crate) fn write(path: &Path, nodes: &[Node], services: &[Service], ipv6: bool) -> Result<()> {
-    let part = path.with_extension("part");
-    std::fs::write(&part, text(nodes, services, ipv6))
+    let pods = nodes.iter().flat_map(|node| node.pods.iter().map(|pod| describe_pod(node, pod)));
+    let inventory = Inventory {
+        nodes: nodes.iter().map(|node| describe_node(node, ipv6)).collect::<Result<_>>()?,
+        pods: pods.collect(),
+        services: services.iter().map(describe_service).collect(),
+    };
+    let (text, part) = (inventory.to_yaml()?, path.with_extension("part"));
+    std::fs::write(&part, text)
         .and_then(|()| std::fs::rename(&part, path))
         .with_context(|| format!("writing the inventory {}", path.display()))
 }
 
-fn text(nodes: &[Node], services: &[Service], ipv6: bool) -> String {
-    let mut text = "nodes:\n".to_owned();
-    for node in nodes {
-        let cidrs = plan::pod_cidrs(node.index).into_iter().take(if ipv6 { 2 } else { 1 });
-        let cidrs: Vec<_> = cidrs.map(|cidr| format!("\"{cidr}\"")).collect();
-        let (name, addresses) = (&node.name, list(&node.ips));
-        text += &format!("  - {{name: {name}, addresses: {addresses}, podCIDRs: [{}]}}\n", cidrs.join(", "));
-    }
-    text += "pods:\n";
-    for pod in nodes.iter().flat_map(|node| node.pods.iter().map(move |pod| (node, pod))) {
-        let (node, pod) = (&pod.0.name, pod.1);
-        let (namespace, name, ips) = (pod.namespace, &pod.name, list(&pod.ips));
-        text += &format!("  - {{namespace: {namespace}, name: {name}, node: {node}, ips: {ips}}}\n");
-    }
-    text += "services:\n";
-    for service in services {
-        let (namespace, name, ips) = (service.namespace, service.name, list(&service.cluster_ips));
-        let (port_name, port, protocol) =
-            (service.port_name, service.port, service.protocol.name().to_uppercase());
-        let node_port = match service.node_port {
-            0 => String::new(),
-            port => format!(", nodePort: {port}"),
-        };
-        text += &format!(
-            "  - {{namespace: {namespace}, name: {name}, clusterIPs: {ips}, externalIPs: [], loadBalancerIPs: [], \
-             ports: [{{name: {port_name}, port: {port}, protocol: {protocol}{node_port}}}]}}\n"
-        );
-    }
-    text
+fn describe_node(node: &Node, ipv6: bool) -> Result<object::Node> {
+    let cidrs = plan::pod_cidrs(node.index).into_iter().take(if ipv6 { 2 } else { 1 });
+    let pod_cidrs =
+        cidrs.map(|cidr| cidr.parse()).collect::<Result<_, _>>().context("a Node's Pod network")?;
+    Ok(object::Node { name: node.name.as_str().into(), addresses: node.ips.clone(), pod_cidrs })
 }
 
-fn list(addresses: &[IpAddr]) -> String {
-    let quoted: Vec<_> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
-    format!("[{}]", quoted.join(", "))
+fn describe_pod(node: &Node, pod: &Pod) -> object::Pod {
+    object::Pod {
+        namespace: pod.namespace.into(),
+        name: pod.name.as_str().into(),
+        node: node.name.as_str().into(),
+        ips: pod.ips.clone(),
+        started_ms: 0,
+        ended_ms: None,
+    }
+}
+
+fn describe_service(service: &Service) -> object::Service {
+    let protocol = match service.protocol {
+        Protocol::Tcp => object::ServiceProtocol::Tcp,
+        Protocol::Udp => object::ServiceProtocol::Udp,
+    };
+    let (name, port, node_port) = (service.port_name.into(), service.port, service.node_port);
+    object::Service {
+        namespace: service.namespace.into(),
+        name: service.name.into(),
+        cluster_ips: service.cluster_ips.clone(),
+        external_ips: Vec::new(),
+        load_balancer_ips: Vec::new(),
+        ports: vec![object::ServicePort { name, port, node_port, protocol }],
+    }
 }

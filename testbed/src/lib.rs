@@ -8,6 +8,8 @@ pub mod user_namespace;
 
 pub mod tools;
 
+mod folder;
+
 pub mod namespace;
 
 pub mod shape;

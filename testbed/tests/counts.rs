@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use podflow_cluster::Inventory;
 use podflow_testbed::counts::{self, Count, Entry, Tuple};
 use podflow_testbed::traffic::{Sent, datagrams, requests, transfer};
 use podflow_testbed::{Node, Shape, Testbed, ZONE_IPV4, ZONE_IPV6, plan};
@@ -124,7 +125,9 @@ fn nothing_is_left_and_nothing_of_the_machine_is_touched() {
     let before = links();
     let bed = Testbed::start(Shape::default()).unwrap();
     let (folder, space) = (bed.folder().to_owned(), bed.node(0).space.path());
-    assert!(folder.join("inventory.yml").is_file() && space.exists());
+    let inventory = Inventory::read(&bed.inventory_path()).unwrap();
+    assert_eq!((inventory.nodes.len(), inventory.pods.len(), inventory.services.len()), (2, 6, 3));
+    assert!(space.exists());
     assert_eq!(links(), before);
     drop(bed);
     assert!(!folder.exists());
