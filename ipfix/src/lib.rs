@@ -22,6 +22,8 @@ pub mod framing;
 
 pub mod message;
 
+pub mod netflow;
+
 pub mod template;
 
 pub mod value;

@@ -15,6 +15,7 @@
 //! ```
 
 use crate::error::DecodeError;
+use crate::netflow::{Uptime, read_v5_header, read_v9_header};
 use crate::reader::Reader;
 
 /// Which protocol a message is of.
@@ -60,14 +61,30 @@ pub struct MessageHeader {
     pub sequence: u32,
     /// Observation domain id (NetFlow v9: source id; NetFlow v5: engine type and id).
     pub domain: u32,
+    /// NetFlow's clock since the exporter started; none for IPFIX.
+    pub uptime: Option<Uptime>,
 }
 
 impl MessageHeader {
     /// Octets of an IPFIX message header.
     pub const LENGTH: usize = 16;
 
-    /// Reads the header of an IPFIX message and checks that the octets are one whole message.
+    /// What its templates and sequence numbers belong to, within a session.
+    pub(crate) const fn key(&self) -> (Version, u32) {
+        (self.version, self.domain)
+    }
+
+    /// Reads the header of a message of any version; the reader stands behind it.
     pub(crate) fn read(octets: &[u8]) -> Result<(Self, Reader<'_>), DecodeError> {
+        match Version::of(octets) {
+            Some(Version::NetFlow5) => read_v5_header(octets),
+            Some(Version::NetFlow9) => read_v9_header(octets),
+            _ => Self::read_ipfix(octets),
+        }
+    }
+
+    /// Reads the header of an IPFIX message and checks that the octets are one whole message.
+    fn read_ipfix(octets: &[u8]) -> Result<(Self, Reader<'_>), DecodeError> {
         let mut reader = Reader::new(octets);
         let version = reader.u16("version")?;
         if version != Version::Ipfix.number() {
@@ -80,7 +97,7 @@ impl MessageHeader {
         if length != octets.len() {
             return Err(DecodeError::MessageLength { header: length, received: octets.len() });
         }
-        Ok((Self { version: Version::Ipfix, export_time, sequence, domain }, reader))
+        Ok((Self { version: Version::Ipfix, export_time, sequence, domain, uptime: None }, reader))
     }
 }
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use crate::error::DecodeError;
 use crate::limits::Limits;
-use crate::message::{FIRST_DATA_SET, OPTIONS_TEMPLATE_SET, Set, TEMPLATE_SET};
+use crate::message::{FIRST_DATA_SET, OPTIONS_TEMPLATE_SET, Set, TEMPLATE_SET, Version};
+use crate::netflow::{OPTIONS_TEMPLATE_FLOWSET, TEMPLATE_FLOWSET, read_v9_template};
 use crate::reader::Reader;
 use crate::registry::Registry;
 use crate::template::{
@@ -57,6 +58,7 @@ pub(super) struct PlannedSet {
 
 /// What checking needs to know.
 pub(super) struct CheckContext<'a> {
+    pub(super) version: Version,
     pub(super) registry: &'a Registry,
     pub(super) limits: &'a Limits,
     pub(super) templates: &'a Templates,
@@ -81,15 +83,26 @@ impl Plan {
         mut reader: Reader<'_>,
         context: &CheckContext<'_>,
     ) -> Result<(), DecodeError> {
-        while let Some(set) = Set::read(&mut reader)? {
+        let netflow = context.version == Version::NetFlow9;
+        // Exporters of NetFlow fill their last flowset up without counting that in its length.
+        let is_filler = |rest: &[u8]| netflow && rest.len() < 4 && rest.iter().all(|octet| *octet == 0);
+        while !is_filler(reader.rest()) {
+            let Some(set) = Set::read(&mut reader)? else { break };
             match set.id {
-                TEMPLATE_SET => self.read_templates(set.body, false, context)?,
-                OPTIONS_TEMPLATE_SET => self.read_templates(set.body, true, context)?,
+                TEMPLATE_FLOWSET if netflow => self.read_templates(set.body, false, context)?,
+                OPTIONS_TEMPLATE_FLOWSET if netflow => self.read_templates(set.body, true, context)?,
+                TEMPLATE_SET if !netflow => self.read_templates(set.body, false, context)?,
+                OPTIONS_TEMPLATE_SET if !netflow => self.read_templates(set.body, true, context)?,
                 FIRST_DATA_SET.. => self.read_data(&set, context)?,
                 _ => self.reserved_sets += 1,
             }
         }
         Ok(())
+    }
+
+    /// Plans the records of a NetFlow v5 message, of which there are so many.
+    pub(super) fn count_only(&mut self, records: usize) {
+        self.records.resize(records, (0, 0));
     }
 
     fn read_templates(
@@ -98,9 +111,8 @@ impl Plan {
         options: bool,
         context: &CheckContext<'_>,
     ) -> Result<(), DecodeError> {
-        while let Some(record) =
-            read_template_record(&mut reader, options, context.limits.fields_per_template)?
-        {
+        let read = if context.version == Version::NetFlow9 { read_v9_template } else { read_template_record };
+        while let Some(record) = read(&mut reader, options, context.limits.fields_per_template)? {
             self.stage(record, context);
         }
         Ok(())
@@ -112,8 +124,10 @@ impl Plan {
                 let id = template.id().number();
                 // The same template again needs no new compilation.
                 let known = context.templates.get(&id).filter(|known| *known.wire() == template);
-                let compiled = known
-                    .map_or_else(|| Arc::new(CompiledTemplate::new(template, context.registry)), Arc::clone);
+                let compiled = known.map_or_else(
+                    || Arc::new(CompiledTemplate::new(template, context.version, context.registry)),
+                    Arc::clone,
+                );
                 self.staged.insert(id, Some(Arc::clone(&compiled)));
                 self.changes.push(Change::Define(compiled));
             }

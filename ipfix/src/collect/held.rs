@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::session::DomainKey;
 use crate::message::MessageHeader;
 
 /// One data set that waits.
@@ -50,12 +51,12 @@ impl Held {
     }
 
     /// Takes the sets of one domain's template out, oldest first.
-    pub(super) fn claim(&mut self, domain: u32, template: u16) -> Vec<HeldSet> {
+    pub(super) fn claim(&mut self, domain: DomainKey, template: u16) -> Vec<HeldSet> {
         if self.sets.is_empty() {
             return Vec::new();
         }
         let (claimed, left): (Vec<HeldSet>, Vec<HeldSet>) =
-            self.sets.drain(..).partition(|set| set.header.domain == domain && set.template == template);
+            self.sets.drain(..).partition(|set| set.header.key() == domain && set.template == template);
         self.octets = left.iter().map(|set| set.octets.len()).sum();
         self.sets = left.into();
         claimed

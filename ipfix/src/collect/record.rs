@@ -66,11 +66,7 @@ impl<'a> DataRecord<'a> {
 
     /// Its fields in order. Allocates only for ill-formed strings and for lists.
     pub fn fields(&self) -> Fields<'a> {
-        Fields {
-            fields: self.template.fields().iter(),
-            reader: Reader::new(self.octets),
-            context: self.context,
-        }
+        Fields { fields: self.template.fields().iter(), reader: Reader::new(self.octets), record: *self }
     }
 }
 
@@ -78,7 +74,7 @@ impl<'a> DataRecord<'a> {
 pub struct Fields<'a> {
     fields: slice::Iter<'a, TemplateField>,
     reader: Reader<'a>,
-    context: ListContext<'a>,
+    record: DataRecord<'a>,
 }
 
 impl<'a> Iterator for Fields<'a> {
@@ -88,7 +84,14 @@ impl<'a> Iterator for Fields<'a> {
         let field = self.fields.next()?;
         // The record was measured with the same template when its message was checked.
         let octets = self.reader.field(field.length).ok()?;
-        Some((field, read_value(field.data_type, octets, &self.context)))
+        let value = read_value(field.data_type, octets, &self.record.context);
+        match (value, self.record.header.uptime) {
+            (Value::Milliseconds(moment), Some(uptime)) if field.since_start => {
+                let moment = u32::try_from(moment).unwrap_or(u32::MAX);
+                Some((field, Value::Milliseconds(uptime.date(moment))))
+            }
+            (value, _) => Some((field, value)),
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -13,6 +13,7 @@ use super::sequence::Sequence;
 use crate::error::DecodeError;
 use crate::limits::Limits;
 use crate::message::{MessageHeader, Version};
+use crate::netflow::{rebuilt_records, v5_template};
 use crate::reader::Reader;
 use crate::registry::Registry;
 use crate::template::{CompiledTemplate, TemplateView, Templates};
@@ -29,13 +30,17 @@ pub enum Transport {
     File,
 }
 
+/// An observation domain; an exporter that changes its protocol begins anew.
+pub(super) type DomainKey = (Version, u32);
+
 /// One transport session of a collector.
 #[derive(Debug)]
 pub struct CollectingSession {
     transport: Transport,
     limits: Arc<Limits>,
     registry: Arc<Registry>,
-    domains: HashMap<u32, Domain>,
+    domains: HashMap<DomainKey, Domain>,
+    rebuilt: Vec<u8>,
     held: Held,
     plan: Box<Plan>,
     next_expiry_ms: u64,
@@ -84,6 +89,7 @@ impl CollectingSession {
             limits,
             registry,
             domains: HashMap::new(),
+            rebuilt: Vec::new(),
             held: Held::default(),
             plan: Box::default(),
             next_expiry_ms: 0,
@@ -114,7 +120,7 @@ impl CollectingSession {
 
     /// The observation domains seen, with whether their sequence numbers are worth anything.
     pub fn domains(&self) -> impl Iterator<Item = (u32, bool)> {
-        self.domains.iter().map(|(id, domain)| (*id, !domain.sequence.is_unreliable()))
+        self.domains.iter().map(|((_, id), domain)| (*id, !domain.sequence.is_unreliable()))
     }
 
     /// Data sets that wait for their template.
@@ -123,12 +129,12 @@ impl CollectingSession {
     }
 
     /// Whether it has templates of a domain.
-    pub(super) fn has_templates(&self, domain: u32) -> bool {
+    pub(super) fn has_templates(&self, domain: DomainKey) -> bool {
         self.domains.get(&domain).is_some_and(|domain| !domain.templates.is_empty())
     }
 
     /// Begins with what another session knows of a domain: the same exporter under a new port.
-    pub(super) fn take_over(&mut self, known: &Self, domain: u32) -> bool {
+    pub(super) fn take_over(&mut self, known: &Self, domain: DomainKey) -> bool {
         let Some(state) = known.domains.get(&domain) else { return false };
         self.registry = Arc::clone(&known.registry);
         self.domains.insert(domain, state.clone());
@@ -144,14 +150,18 @@ impl CollectingSession {
     ) -> Result<MessageSummary, DecodeError> {
         let (header, body) = MessageHeader::read(message)?;
         let limit = self.limits.domains_per_session;
-        if !self.domains.contains_key(&header.domain) && self.domains.len() >= limit {
+        if !self.domains.contains_key(&header.key()) && self.domains.len() >= limit {
             return Err(DecodeError::Domains { domain: header.domain, limit });
         }
         let mut summary = MessageSummary { header: Some(header), ..MessageSummary::default() };
         self.expire(now_ms, &mut summary);
+        if header.version == Version::NetFlow5 {
+            self.give_out_v5(plan, &header, message, on_record, &mut summary);
+            return Ok(summary);
+        }
         let nothing = Templates::new();
-        let templates = self.domains.get(&header.domain).map_or(&nothing, |domain| &domain.templates);
-        plan.read_sets(body, &self.check_context(templates))?;
+        let templates = self.domains.get(&header.key()).map_or(&nothing, |domain| &domain.templates);
+        plan.read_sets(body, &self.check_context(header.version, templates))?;
 
         let claimed = self.change_templates(plan, &header, now_ms, &mut summary);
         self.count_sequence(plan, &header, &mut summary);
@@ -164,8 +174,9 @@ impl CollectingSession {
         Ok(summary)
     }
 
-    fn check_context<'a>(&'a self, templates: &'a Templates) -> CheckContext<'a> {
+    fn check_context<'a>(&'a self, version: Version, templates: &'a Templates) -> CheckContext<'a> {
         CheckContext {
+            version,
             registry: &self.registry,
             limits: &self.limits,
             templates,
@@ -199,7 +210,7 @@ impl CollectingSession {
         let mut claimed = Vec::new();
         let mut room = self.limits.templates_per_session.saturating_sub(self.template_count());
         let withdrawals = self.transport != Transport::Udp;
-        let domain = self.domains.entry(header.domain).or_default();
+        let domain = self.domains.entry(header.key()).or_default();
         for change in plan.changes.drain(..) {
             match change {
                 Change::Define(template) => {
@@ -212,7 +223,7 @@ impl CollectingSession {
                     match domain.learn(template, now_ms) {
                         Learned::New => {
                             room -= 1;
-                            claimed.extend(self.held.claim(header.domain, id));
+                            claimed.extend(self.held.claim(header.key(), id));
                         }
                         Learned::Redefined => summary.templates_redefined += 1,
                         Learned::Refreshed => {}
@@ -245,7 +256,7 @@ impl CollectingSession {
     }
 
     fn count_sequence(&mut self, plan: &Plan, header: &MessageHeader, summary: &mut MessageSummary) {
-        let domain = self.domains.entry(header.domain).or_default();
+        let domain = self.domains.entry(header.key()).or_default();
         let all_known = plan.sets.iter().all(|set| set.template.is_some());
         let units = match header.version {
             Version::NetFlow9 => Some(1),
@@ -262,9 +273,9 @@ impl CollectingSession {
         on_record: &mut dyn FnMut(DataRecord<'_>),
         summary: &mut MessageSummary,
     ) {
-        let Some(domain) = self.domains.get(&header.domain) else { return };
+        let Some(domain) = self.domains.get(&header.key()) else { return };
         let allowance = Cell::new(usize::MAX);
-        let context = self.list_context(domain, &allowance);
+        let context = list_context(&self.registry, &self.limits, domain, &allowance);
         let mut records = plan.records.iter();
         for set in &plan.sets {
             let Some(template) = &set.template else { continue };
@@ -277,14 +288,29 @@ impl CollectingSession {
         }
     }
 
-    fn list_context<'a>(&'a self, domain: &'a Domain, allowance: &'a Cell<usize>) -> ListContext<'a> {
-        ListContext {
-            registry: &self.registry,
-            templates: TemplateView { staged: None, known: &domain.templates },
-            depth: self.limits.list_depth,
-            values: allowance,
-            limits: &self.limits,
+    /// The records of a NetFlow v5 message.
+    fn give_out_v5(
+        &mut self,
+        plan: &mut Plan,
+        header: &MessageHeader,
+        message: &[u8],
+        on_record: &mut dyn FnMut(DataRecord<'_>),
+        summary: &mut MessageSummary,
+    ) {
+        let mut room = mem::take(&mut self.rebuilt);
+        let domain = self.domains.entry(header.key()).or_default();
+        let allowance = Cell::new(usize::MAX);
+        let context = list_context(&self.registry, &self.limits, domain, &allowance);
+        let template = v5_template();
+        let mut records = 0;
+        for (offset, octets) in rebuilt_records(message, &mut room) {
+            on_record(DataRecord { header: *header, place: count(offset), template, octets, context });
+            records += 1;
         }
+        count_records(template, records, summary);
+        plan.count_only(records);
+        self.rebuilt = room;
+        self.count_sequence(plan, header, summary);
     }
 
     /// Keeps the data sets whose template is not known.
@@ -319,16 +345,18 @@ impl CollectingSession {
         on_record: &mut dyn FnMut(DataRecord<'_>),
         summary: &mut MessageSummary,
     ) {
-        let Some(domain) = self.domains.get(&set.header.domain) else { return };
+        let Some(domain) = self.domains.get(&set.header.key()) else { return };
         let Some(template) = domain.templates.get(&set.template) else { return };
         plan.clear();
         let reader = Reader::at(&set.octets, set.offset);
-        let Ok(records) = plan.measure(template, reader, &self.check_context(&domain.templates)) else {
+        let Ok(records) =
+            plan.measure(template, reader, &self.check_context(set.header.version, &domain.templates))
+        else {
             summary.sets_lost += 1;
             return;
         };
         let allowance = Cell::new(usize::MAX);
-        let context = self.list_context(domain, &allowance);
+        let context = list_context(&self.registry, &self.limits, domain, &allowance);
         for (offset, length) in &plan.records {
             let start = *offset - set.offset;
             let octets = set.octets.get(start..start + *length).unwrap_or_default();
@@ -337,6 +365,16 @@ impl CollectingSession {
         summary.sets_claimed += 1;
         count_records(template, records, summary);
     }
+}
+
+fn list_context<'a>(
+    registry: &'a Registry,
+    limits: &'a Limits,
+    domain: &'a Domain,
+    allowance: &'a Cell<usize>,
+) -> ListContext<'a> {
+    let templates = TemplateView { staged: None, known: &domain.templates };
+    ListContext { registry, templates, depth: limits.list_depth, values: allowance, limits }
 }
 
 fn count_records(template: &CompiledTemplate, records: usize, summary: &mut MessageSummary) {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::record::DataRecord;
-use super::session::{CollectingSession, MessageSummary, Transport};
+use super::session::{CollectingSession, DomainKey, MessageSummary, Transport};
 use crate::error::DecodeError;
 use crate::limits::Limits;
 use crate::message::MessageHeader;
@@ -72,8 +72,8 @@ impl UdpSessions {
         let (header, _) = MessageHeader::read(message)?;
         let (limits, registry) = (Arc::clone(&self.limits), Arc::clone(&self.registry));
         let mut session = CollectingSession::new(Transport::Udp, limits, registry);
-        let sibling = self.only_session_of(from.ip(), header.domain, now_ms);
-        let templates_taken_over = sibling.is_some_and(|known| session.take_over(known, header.domain));
+        let sibling = self.only_session_of(from.ip(), header.key(), now_ms);
+        let templates_taken_over = sibling.is_some_and(|known| session.take_over(known, header.key()));
         let summary = session.receive(now_ms, message, on_record)?;
         let sessions_evicted = self.make_room();
         self.sessions.insert(from, Entry { session, last_ms: now_ms });
@@ -103,7 +103,7 @@ impl UdpSessions {
     }
 
     /// The one live session of an address that has templates of a domain; none where there are several.
-    fn only_session_of(&self, address: IpAddr, domain: u32, now_ms: u64) -> Option<&CollectingSession> {
+    fn only_session_of(&self, address: IpAddr, domain: DomainKey, now_ms: u64) -> Option<&CollectingSession> {
         let idle = self.limits.udp_session_idle_ms;
         let ports = self.ports.get(&address)?;
         let mut live = ports

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::writer::MessageWriter;
 use crate::error::EncodeError;
-use crate::message::{MessageHeader, OPTIONS_TEMPLATE_SET, SET_HEADER_LENGTH, TEMPLATE_SET};
+use crate::message::{MessageHeader, OPTIONS_TEMPLATE_SET, SET_HEADER_LENGTH, TEMPLATE_SET, Version};
 use crate::registry::Registry;
 use crate::template::{CompiledTemplate, Template, TemplateId, write_template};
 use crate::value::{Value, write_value};
@@ -120,7 +120,7 @@ impl ExportingSession {
             settings,
             templates: templates
                 .into_iter()
-                .map(|template| CompiledTemplate::new(template, registry))
+                .map(|template| CompiledTemplate::new(template, Version::Ipfix, registry))
                 .collect(),
             places,
             sequence: 0,

@@ -7,6 +7,7 @@ use super::{FieldSpecifier, Template, TemplateId, shortest};
 use crate::data_type::DataType;
 use crate::element::ElementKey;
 use crate::error::DecodeError;
+use crate::message::Version;
 use crate::reader::{Reader, VARIABLE_LENGTH};
 use crate::registry::Registry;
 
@@ -27,6 +28,9 @@ pub struct TemplateField {
     pub repeated: bool,
     /// Whether it belongs to the scope of an options record.
     pub scope: bool,
+    /// Whether the record carries milliseconds since the exporter started, which become a date with the message's
+    /// clock (NetFlow).
+    pub since_start: bool,
 }
 
 /// A template ready to read records with.
@@ -40,14 +44,18 @@ pub struct CompiledTemplate {
 }
 
 impl CompiledTemplate {
-    /// Looks up every field.
-    pub fn new(wire: Template, registry: &Registry) -> Self {
+    /// Looks up every field. The version decides what the times of a record are.
+    pub fn new(wire: Template, version: Version, registry: &Registry) -> Self {
         let mut seen = HashSet::new();
         let mut twice = HashSet::new();
         let mut fields: Vec<TemplateField> = Vec::with_capacity(wire.fields.len());
         for (place, specifier) in wire.fields.iter().enumerate() {
             let mut field = compiled_field(*specifier, registry);
             field.scope = place < usize::from(wire.scope_fields);
+            // Four octets in an element of dates: NetFlow's milliseconds since the exporter started.
+            field.since_start = version != Version::Ipfix
+                && field.length == 4
+                && matches!(field.data_type, DataType::DateTimeMilliseconds);
             if !seen.insert(field.name.clone()) {
                 twice.insert(field.name.clone());
             }
@@ -115,7 +123,7 @@ pub(crate) fn compiled_field(specifier: FieldSpecifier, registry: &Registry) -> 
         Some(element) => (element.name.clone(), element.data_type, true),
         None => (Cow::Owned(unknown_name(key)), DataType::OctetArray, false),
     };
-    TemplateField { key, length, name, data_type, known, repeated: false, scope: false }
+    TemplateField { key, length, name, data_type, known, repeated: false, scope: false, since_start: false }
 }
 
 /// The name of an element that nobody has described.
