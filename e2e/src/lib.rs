@@ -9,6 +9,8 @@ pub mod http;
 
 pub mod programs;
 
+pub mod recorder;
+
 /// Says aloud that a test cannot run here and why; with `CI` set that is a failure, since everything is there.
 ///
 /// # Panics

@@ -1,4 +1,6 @@
 //! The tests of the whole, one module a subject, in one program that is linked once.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod dependencies;
+
 mod servers;

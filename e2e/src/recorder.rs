@@ -1,0 +1,183 @@
+//! What agents send, taken down as it comes: TCP streams octet by octet, UDP by a capture program.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use podflow_testbed::namespace::Namespace;
+
+/// Takes a given number of TCP connections and keeps what each sends until it closes.
+#[derive(Debug)]
+pub struct Streams {
+    port: u16,
+    thread: JoinHandle<anyhow::Result<Vec<Vec<u8>>>>,
+}
+
+impl Streams {
+    /// Listens inside `namespace` for `connections` connections, no more.
+    ///
+    /// # Errors
+    /// When it cannot listen there.
+    pub fn listen(namespace: &Namespace, connections: usize) -> anyhow::Result<Self> {
+        let listener = namespace.enter(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)))??;
+        let port = listener.local_addr()?.port();
+        let thread = std::thread::spawn(move || accept(&listener, connections));
+        Ok(Self { port, thread })
+    }
+
+    /// The port it listens on.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What came over each connection, once all have closed.
+    ///
+    /// # Errors
+    /// When a connection broke off.
+    pub fn finish(self) -> anyhow::Result<Vec<Vec<u8>>> {
+        self.thread.join().map_err(|_| anyhow!("the thread that records TCP streams panicked"))?
+    }
+}
+
+fn accept(listener: &TcpListener, connections: usize) -> anyhow::Result<Vec<Vec<u8>>> {
+    let readers: Vec<_> = (0..connections)
+        .map(|_| listener.accept().map(|(connection, _)| std::thread::spawn(move || read(connection))))
+        .collect::<Result<_, _>>()?;
+    let join = |reader: JoinHandle<anyhow::Result<Vec<u8>>>| {
+        reader.join().map_err(|_| anyhow!("a reader panicked"))?
+    };
+    readers.into_iter().map(join).collect()
+}
+
+fn read(mut connection: TcpStream) -> anyhow::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    connection.read_to_end(&mut octets).context("reading a TCP stream to its end")?;
+    Ok(octets)
+}
+
+/// A UDP socket with a capture beside it, so that other programs read what really was on the wire.
+#[derive(Debug)]
+pub struct Datagrams {
+    port: u16,
+    ended: Arc<AtomicBool>,
+    receiver: JoinHandle<usize>,
+    capture: Capture,
+}
+
+impl Datagrams {
+    /// Listens inside `namespace` and captures into `file`.
+    ///
+    /// # Errors
+    /// When it cannot listen there or the capture program (dumpcap, of the package tshark) does not start.
+    pub fn listen(namespace: &Namespace, file: &Path) -> anyhow::Result<Self> {
+        let socket = namespace.enter(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))??;
+        socket.set_read_timeout(Some(SILENCE))?;
+        let port = socket.local_addr()?.port();
+        let capture = namespace.enter(|| Capture::start(port, file))??;
+        let ended = Arc::new(AtomicBool::new(false));
+        let receiver = std::thread::spawn({
+            let ended = Arc::clone(&ended);
+            move || receive(&socket, &ended)
+        });
+        Ok(Self { port, ended, receiver, capture })
+    }
+
+    /// The port it listens on.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends the capture once every datagram that was sent has been received; gives their number. To be called when
+    /// the senders have ended.
+    ///
+    /// # Errors
+    /// When the capture did not end well.
+    pub fn finish(self) -> anyhow::Result<usize> {
+        self.ended.store(true, Ordering::Release);
+        let received =
+            self.receiver.join().map_err(|_| anyhow!("the thread that receives datagrams panicked"))?;
+        self.capture.finish()?;
+        Ok(received)
+    }
+}
+
+/// Counts datagrams until the senders have ended and the socket's buffer is empty: all are on this machine, so what
+/// was sent is there.
+fn receive(socket: &UdpSocket, ended: &AtomicBool) -> usize {
+    let mut buffer = [0; 65_535];
+    let mut received = 0;
+    loop {
+        let was_ended = ended.load(Ordering::Acquire);
+        match socket.recv(&mut buffer) {
+            Ok(_) => received += 1,
+            Err(_) if was_ended => return received,
+            Err(_) => {}
+        }
+    }
+}
+
+/// dumpcap, which comes with tshark.
+#[derive(Debug)]
+struct Capture(Child);
+
+impl Capture {
+    /// Returns once it captures, in the network namespace of this thread.
+    fn start(port: u16, file: &Path) -> anyhow::Result<Self> {
+        let filter = format!("udp port {port}");
+        let child = Command::new("dumpcap")
+            // It ends by itself even when nobody is left to stop it.
+            .args(["-q", "-i", "any", "-a", "duration:300", "-f", &filter, "-w"])
+            .arg(file)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("running dumpcap; `make deps` installs it")?;
+        let mut capture = Self(child);
+        wait_until_it_captures(&mut capture.0)?;
+        Ok(capture)
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        kill(Pid::from_raw(self.0.id().try_into()?), Signal::SIGINT)?;
+        let status = self.0.wait()?;
+        if !status.success() {
+            bail!("dumpcap: {status}");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        // After `finish` it is gone already, and there is nothing to do.
+        let _gone = self.0.kill();
+        let _waited = self.0.wait();
+    }
+}
+
+/// It says on which interface it captures, and with `File:` that it has begun.
+fn wait_until_it_captures(capture: &mut Child) -> anyhow::Result<()> {
+    let said = capture.stderr.as_mut().context("dumpcap's standard error")?;
+    let mut lines = Vec::new();
+    for line in BufReader::new(said).lines() {
+        let line = line?;
+        if line.starts_with("File:") {
+            return Ok(());
+        }
+        lines.push(line);
+    }
+    bail!("dumpcap did not begin: {}", lines.join("; "))
+}
+
+/// How often it is asked whether the senders have ended.
+const SILENCE: Duration = Duration::from_millis(200);
