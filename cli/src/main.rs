@@ -1,3 +1,35 @@
-//! Entry point.
+//! `podflow`, the user's command: reads the command line and hands over to the module of that name.
 
-fn main() {}
+mod demo;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Network flow visibility for Kubernetes.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A small cluster on this machine: real traffic, an agent on every Node, a collector, and the web page.
+    Demo(demo::Options),
+}
+
+fn main() -> ExitCode {
+    // No runtime here: the demo has to move into a user namespace while the process has one thread.
+    let done = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("podflow: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! The testbed itself: built in the order in which packets will travel, taken down by being dropped.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
@@ -25,7 +26,7 @@ pub struct Testbed {
     outside: Namespace,
     // Holds the links between all others.
     _underlay: Namespace,
-    folder: Folder,
+    folder: Arc<Folder>,
     stop: Stop,
     threads: Vec<JoinHandle<()>>,
 }
@@ -91,9 +92,17 @@ impl Testbed {
     /// # Errors
     /// When the shape is out of bounds, a tool is missing, or the kernel refuses something, with what.
     pub fn start(shape: Shape) -> Result<Self> {
+        Self::start_in(shape, Arc::new(Folder::new()?))
+    }
+
+    /// The same with a folder that the caller also holds, to put other files there, or to remove it before
+    /// the process ends without dropping anything.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_in(shape: Shape, folder: Arc<Folder>) -> Result<Self> {
         shape.check()?;
         tools::check(&[IP, NFT, CONNTRACK])?;
-        let folder = Folder::new()?;
         let underlay = Namespace::new("underlay")?;
         links::prepare(&underlay, &shape, true)?;
         links::refuse_unknown_nodes(&underlay, &shape)?;
@@ -126,7 +135,7 @@ impl Testbed {
 
     /// The inventory that names everything in here.
     #[must_use]
-    pub fn inventory_path(&self) -> std::path::PathBuf {
+    pub fn inventory_path(&self) -> PathBuf {
         self.folder.path().join(INVENTORY)
     }
 
@@ -134,11 +143,6 @@ impl Testbed {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// Removes that folder now, for a process that is about to end without dropping anything.
-    pub fn remove_folder(&self) {
-        self.folder.remove();
     }
 
     /// What it was built as.

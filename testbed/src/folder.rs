@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 /// A folder that is removed when this is dropped, or else by the next [`Folder::new`] on this machine.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
     path: PathBuf,
     // The lock is the kernel's: it ends with the process, however that ends.
     _lock: File,
@@ -21,7 +21,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it cannot be made. A left-over folder that cannot be removed is only logged.
-    pub(crate) fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         Self::new_in(&std::env::temp_dir())
     }
 
@@ -46,13 +46,18 @@ impl Folder {
 
     /// Where it is.
     #[must_use]
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Removes it now, for a process that is about to end without dropping anything.
-    pub(crate) fn remove(&self) {
-        remove(&self.path);
+    pub fn remove(&self) {
+        // Other threads may still be writing into it.
+        for _ in 0..MOST_REMOVALS {
+            if remove(&self.path) {
+                break;
+            }
+        }
     }
 }
 
@@ -80,7 +85,8 @@ fn sweep(parent: &Path) {
         // Somebody else's folder cannot be opened; it is theirs to sweep.
         let Ok(folder) = File::open(entry.path()) else { continue };
         match folder.try_lock() {
-            Ok(()) => remove(&entry.path()),
+            Ok(()) if remove(&entry.path()) => {}
+            Ok(()) => tracing::warn!(path = %entry.path().display(), "a left-over folder could not be removed"),
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => {
                 tracing::debug!(%error, path = %entry.path().display(), "not swept")
@@ -89,13 +95,11 @@ fn sweep(parent: &Path) {
     }
 }
 
-fn remove(path: &Path) {
+/// Whether it is gone.
+fn remove(path: &Path) -> bool {
     match fs::remove_dir_all(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "a temporary folder is left; remove it by hand")
-        }
+        Ok(()) => true,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
 }
 
@@ -104,6 +108,9 @@ const PREFIX: &str = "podflow-testbed-";
 
 /// A process has a handful of these at once; more names than this taken means something is wrong.
 const MOST_ATTEMPTS: u32 = 10_000;
+
+/// A writer makes a new file now and then, not all the time.
+const MOST_REMOVALS: u32 = 20;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ pub mod user_namespace;
 
 pub mod tools;
 
-mod folder;
+pub mod folder;
 
 pub mod namespace;
 
@@ -31,6 +31,7 @@ pub mod traffic;
 pub mod counts;
 
 pub use bed::{Node, Pod, Service, Testbed};
+pub use folder::Folder;
 pub use namespace::Namespace;
 pub use shape::Shape;
 pub use stop::Stop;
