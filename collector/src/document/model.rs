@@ -47,3 +47,36 @@ pub enum Value<'a> {
     /// Structured data (subTemplateList records), in order.
     Object(Vec<(Cow<'a, str>, Self)>),
 }
+
+impl Document<'_> {
+    /// The same document, free of what it was borrowed from.
+    pub fn into_owned(self) -> Document<'static> {
+        Document { fields: self.fields.into_iter().map(owned_field).collect(), ..self }
+    }
+
+    /// The value of a field under `ipfix.`, by its name without that prefix.
+    pub fn field(&self, name: &str) -> Option<&Value<'_>> {
+        self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value)
+    }
+}
+
+impl Value<'_> {
+    /// The same value, free of what it was borrowed from.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Unsigned(number) => Value::Unsigned(number),
+            Self::Signed(number) => Value::Signed(number),
+            Self::Float(number) => Value::Float(number),
+            Self::Boolean(flag) => Value::Boolean(flag),
+            Self::String(text) => Value::String(Cow::Owned(text.into_owned())),
+            Self::Address(ip) => Value::Address(ip),
+            Self::Time(millis) => Value::Time(millis),
+            Self::List(values) => Value::List(values.into_iter().map(Value::into_owned).collect()),
+            Self::Object(fields) => Value::Object(fields.into_iter().map(owned_field).collect()),
+        }
+    }
+}
+
+fn owned_field((name, value): (Cow<'_, str>, Value<'_>)) -> (Cow<'static, str>, Value<'static>) {
+    (Cow::Owned(name.into_owned()), value.into_owned())
+}

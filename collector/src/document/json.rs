@@ -1,0 +1,232 @@
+//! A document as one line of JSON: the bulk line for Elasticsearch, the output of `podflow decode`, the `_source`
+//! that the embedded store gives back.
+//!
+//! The shape is the one Logstash's netflow codec gives (design: documents and indices). Nothing here allocates
+//! but the buffer that is written to.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use super::model::{Document, Value};
+use super::time;
+
+/// Appends the document, without a line end.
+pub fn write(document: &Document<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"@timestamp":""#);
+    time::write(document.timestamp, out);
+    out.extend_from_slice(br#"","@version":"1","type":"ipfix","host":""#);
+    address(document.host, out);
+    out.extend_from_slice(br#"","ipfix":"#);
+    object(&document.fields, out);
+    out.push(b'}');
+}
+
+/// Appends one value.
+pub fn value(value: &Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::Unsigned(number) => unsigned(*number, out),
+        Value::Signed(number) => {
+            if *number < 0 {
+                out.push(b'-');
+            }
+            unsigned(number.unsigned_abs(), out);
+        }
+        Value::Float(number) => float(*number, out),
+        Value::Boolean(true) => out.extend_from_slice(b"true"),
+        Value::Boolean(false) => out.extend_from_slice(b"false"),
+        Value::String(text) => string(text, out),
+        Value::Address(ip) => {
+            out.push(b'"');
+            address(*ip, out);
+            out.push(b'"');
+        }
+        Value::Time(millis) => {
+            out.push(b'"');
+            time::write(*millis, out);
+            out.push(b'"');
+        }
+        Value::List(values) => {
+            out.push(b'[');
+            for (place, item) in values.iter().enumerate() {
+                if place > 0 {
+                    out.push(b',');
+                }
+                self::value(item, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(fields) => object(fields, out),
+    }
+}
+
+fn object(fields: &[(Cow<'_, str>, Value<'_>)], out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (place, (name, field)) in fields.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        string(name, out);
+        out.push(b':');
+        value(field, out);
+    }
+    out.push(b'}');
+}
+
+/// A number's decimal digits, two at a time from a table.
+pub(super) fn unsigned(mut number: u64, out: &mut Vec<u8>) {
+    let mut text = [0u8; 20];
+    let mut start = text.len();
+    while number >= 100 {
+        let pair = (number % 100) as usize * 2;
+        number /= 100;
+        start -= 2;
+        text[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+    }
+    if number >= 10 {
+        let pair = (number % 100) as usize * 2;
+        start -= 2;
+        text[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+    } else {
+        start -= 1;
+        text[start] = PAIRS[(number % 10) as usize * 2 + 1];
+    }
+    out.extend_from_slice(&text[start..]);
+}
+
+/// `0.1`, `3.0`; JSON has no NaN and no infinity, so those become `null` should one ever come here.
+fn float(number: f64, out: &mut Vec<u8>) {
+    match serde_json::Number::from_f64(number) {
+        // Writing to a Vec cannot fail.
+        Some(number) => write!(out, "{number}").unwrap_or_default(),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// An address in its canonical text (RFC 5952 for IPv6).
+pub(super) fn address(ip: IpAddr, out: &mut Vec<u8>) {
+    match ip {
+        IpAddr::V4(ip) => {
+            for (place, octet) in ip.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push(b'.');
+                }
+                unsigned(u64::from(octet), out);
+            }
+        }
+        IpAddr::V6(ip) => write!(out, "{ip}").unwrap_or_default(),
+    }
+}
+
+/// A string with its quotes: `"` and `\` and control characters are escaped (RFC 8259 section 7), all else is
+/// copied.
+fn string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut copied = 0;
+    for (place, byte) in bytes.iter().enumerate() {
+        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[copied..place]);
+        copied = place + 1;
+        match byte {
+            b'"' => out.extend_from_slice(br#"\""#),
+            b'\\' => out.extend_from_slice(br"\\"),
+            b'\n' => out.extend_from_slice(br"\n"),
+            b'\r' => out.extend_from_slice(br"\r"),
+            b'\t' => out.extend_from_slice(br"\t"),
+            _ => write!(out, "\\u{byte:04x}").unwrap_or_default(),
+        }
+    }
+    out.extend_from_slice(&bytes[copied..]);
+    out.push(b'"');
+}
+
+const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
+2021222324252627282930313233343536373839\
+4041424344454647484950515253545556575859\
+6061626364656667686970717273747576777879\
+8081828384858687888990919293949596979899";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::model::DocumentId;
+    use proptest::prelude::*;
+
+    fn text(field: &Value<'_>) -> String {
+        let mut out = Vec::new();
+        value(field, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_document_has_the_shape_of_the_design() {
+        let document = Document {
+            id: DocumentId([0; 15]),
+            timestamp: 1_795_377_600_000,
+            host: "10.0.0.5".parse().unwrap(),
+            fields: vec![
+                ("version".into(), Value::Unsigned(10)),
+                ("flowStartSeconds".into(), Value::Time(1_795_377_540_000)),
+                ("sourceIPv4Address".into(), Value::Address("10.10.0.5".parse().unwrap())),
+                ("sourcePodName".into(), Value::String("cart-7d9".into())),
+            ],
+        };
+        let mut out = Vec::new();
+        write(&document, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            concat!(
+                r#"{"@timestamp":"2026-11-22T20:00:00.000Z","@version":"1","type":"ipfix","host":"10.0.0.5","#,
+                r#""ipfix":{"version":10,"flowStartSeconds":"2026-11-22T19:59:00.000Z","#,
+                r#""sourceIPv4Address":"10.10.0.5","sourcePodName":"cart-7d9"}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn every_kind_of_value() {
+        for (field, expected) in [
+            (Value::Unsigned(u64::MAX), "18446744073709551615"),
+            (Value::Signed(i64::MIN), "-9223372036854775808"),
+            (Value::Signed(7), "7"),
+            (Value::Float(0.5), "0.5"),
+            (Value::Float(f64::NAN), "null"),
+            (Value::Boolean(true), "true"),
+            (Value::Address("2001:db8::1".parse().unwrap()), r#""2001:db8::1""#),
+            (Value::List(vec![Value::Unsigned(1), Value::String("a".into())]), r#"[1,"a"]"#),
+            (Value::Object(vec![("k".into(), Value::List(vec![]))]), r#"{"k":[]}"#),
+            (Value::String("a\"\\\n\u{1}é".into()), "\"a\\\"\\\\\\n\\u0001é\""),
+        ] {
+            assert_eq!(text(&field), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn strings_read_back(text_in in ".*") {
+            let back: String = serde_json::from_str(&text(&Value::String(text_in.as_str().into()))).unwrap();
+            prop_assert_eq!(back, text_in);
+        }
+
+        #[test]
+        fn numbers_read_back(number in any::<u64>(), signed in any::<i64>(), bits in any::<u64>()) {
+            prop_assert_eq!(text(&Value::Unsigned(number)), number.to_string());
+            prop_assert_eq!(text(&Value::Signed(signed)), signed.to_string());
+            let float = f64::from_bits(bits);
+            if float.is_finite() {
+                let back: f64 = text(&Value::Float(float)).parse().unwrap();
+                prop_assert_eq!(back.to_bits(), float.to_bits());
+            }
+        }
+
+        #[test]
+        fn addresses_are_canonical(v4 in any::<u32>(), v6 in any::<u128>()) {
+            for ip in [IpAddr::V4(v4.into()), IpAddr::V6(v6.into())] {
+                prop_assert_eq!(text(&Value::Address(ip)), format!("\"{ip}\""));
+            }
+        }
+    }
+}
