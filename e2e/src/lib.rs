@@ -11,6 +11,8 @@ pub mod programs;
 
 pub mod recorder;
 
+pub mod readings;
+
 /// Says aloud that a test cannot run here and why; with `CI` set that is a failure, since everything is there.
 ///
 /// # Panics

@@ -1,6 +1,8 @@
 //! The tests of the whole, one module a subject, in one program that is linked once.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod export;
+
 mod dependencies;
 
 mod servers;

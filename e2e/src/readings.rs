@@ -1,0 +1,153 @@
+//! Flow records as text, by element: as our own collecting session reads a stream, and as libfixbuf's `ipfixDump` does.
+//!
+//! Both are brought into one form, so that a test compares them value by value.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use podflow_flow::{FIELDS, Field};
+use podflow_ipfix::collect::{CollectingSession, Transport};
+use podflow_ipfix::element::{ANTREA, ANTREA_LEGACY};
+use podflow_ipfix::framing::Framer;
+use podflow_ipfix::limits::Limits;
+use podflow_ipfix::registry::Registry;
+use podflow_ipfix::value::Value;
+
+use crate::programs;
+
+/// One flow record: the text of each value, by enterprise number and element id.
+pub type Reading = BTreeMap<(u32, u16), String>;
+
+/// What a reader found in a stream of messages.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Readings {
+    /// The flow records, in order.
+    pub flows: Vec<Reading>,
+    /// All data records, those of options templates included: what sequence numbers count.
+    pub data_records: u64,
+}
+
+/// Reads a stream with our own collecting session.
+///
+/// # Errors
+/// When it is not a stream of well-formed messages, or something of it was not decoded.
+pub fn ours(stream: &[u8]) -> anyhow::Result<Readings> {
+    let registry = Arc::new(Registry::standard());
+    let mut session = CollectingSession::new(Transport::Stream, Arc::new(Limits::default()), registry);
+    let mut framer = Framer::new();
+    framer.push(stream);
+    let mut readings = Readings::default();
+    while let Some(message) = framer.next_message()? {
+        let summary = session.receive(0, message, &mut |record| {
+            if !record.is_options() {
+                let values = record
+                    .fields()
+                    .map(|(field, value)| ((field.key.enterprise, field.key.id), text(&value)));
+                readings.flows.push(values.collect());
+            }
+        })?;
+        anyhow::ensure!(
+            summary.unknown_template.is_none(),
+            "a data set came before its template: {summary:?}"
+        );
+        readings.data_records += u64::from(summary.records + summary.options_records);
+    }
+    Ok(readings)
+}
+
+/// Reads a stream with `ipfixDump`, which is told our elements' names and types from the table, and nothing else.
+///
+/// # Errors
+/// When the program is missing or fails, or prints what cannot be understood.
+pub fn ipfix_dump(stream: &[u8]) -> anyhow::Result<Readings> {
+    let folder = tempfile::tempdir()?;
+    let (file, elements) = (folder.path().join("stream.ipfix"), folder.path().join("elements.xml"));
+    std::fs::write(&file, stream)?;
+    std::fs::write(&elements, element_file()?)?;
+    dump(&file, &elements)
+}
+
+fn dump(file: &Path, elements: &Path) -> anyhow::Result<Readings> {
+    let (file, elements) = (file.to_string_lossy(), elements.to_string_lossy());
+    let text = programs::output("ipfixDump", &["--in", &file, "--element-file", &elements, "--data"])?;
+    let mut readings = Readings::default();
+    let mut flow: Option<Reading> = None;
+    for line in text.lines() {
+        if let Some(template) = line.strip_prefix("\tcount:").and_then(|rest| rest.split_once("tid:")) {
+            let id = template.1.split_whitespace().next().unwrap_or_default();
+            flow = FLOW_TEMPLATES.contains(&id).then(Reading::new);
+        } else if let (Some(flow), Some(field)) = (&mut flow, line.strip_prefix("\t(")) {
+            let (key, value) =
+                dumped_field(field).with_context(|| format!("a field of ipfixDump: {line:?}"))?;
+            flow.insert(key, value);
+        } else if line.starts_with("---") || line.starts_with("***") {
+            readings.flows.extend(flow.take());
+        }
+        if let Some(statistics) = line.strip_prefix("*** File Stats: ") {
+            let count = statistics.split(", ").find_map(|part| part.strip_suffix(" Data Records"));
+            readings.data_records = count.context("no record count")?.parse()?;
+        }
+    }
+    Ok(readings)
+}
+
+/// `55829/101)      sourcePodName : (len: 6) cart-1`
+fn dumped_field(field: &str) -> Option<((u32, u16), String)> {
+    let (key, rest) = field.split_once(')')?;
+    let (_, value) = rest.split_once(" : ")?;
+    let (enterprise, id) = key.split_once('/').unwrap_or(("0", key));
+    let value = match value.strip_prefix("(len: ") {
+        Some(string) => string.split_once(") ").map_or("", |(_, string)| string),
+        None => value,
+    };
+    Some(((enterprise.parse().ok()?, id.parse().ok()?), value.to_owned()))
+}
+
+/// A value as `ipfixDump` writes it.
+fn text(value: &Value<'_>) -> String {
+    let time = |time: Option<Timestamp>, format| time.map(|time| time.strftime(format).to_string());
+    let written = match value {
+        Value::Seconds(s) => time(signed(*s).and_then(|s| Timestamp::from_second(s).ok()), "%F %T"),
+        Value::Milliseconds(ms) => {
+            time(signed(*ms).and_then(|ms| Timestamp::from_millisecond(ms).ok()), "%F %T%.3f")
+        }
+        _ => None,
+    };
+    written.unwrap_or_else(|| value.to_string())
+}
+
+fn signed(number: u64) -> Option<i64> {
+    number.try_into().ok()
+}
+
+/// The enterprise elements of our records in the XML of IANA's registry, as libfixbuf reads it.
+fn element_file() -> anyhow::Result<String> {
+    let registry = Registry::standard();
+    let mut records = String::new();
+    let is_ours = |field: &&Field| [ANTREA_LEGACY, ANTREA].contains(&field.element.enterprise);
+    for field in FIELDS.iter().filter(is_ours) {
+        let element = registry
+            .lookup(field.element)
+            .with_context(|| format!("{} is not in the registry", field.name))?;
+        writeln!(
+            records,
+            "<record><name>{}</name><dataType>{}</dataType><cert:enterpriseId>{}</cert:enterpriseId>\
+             <elementId>{}</elementId></record>",
+            field.name,
+            element.data_type.name(),
+            field.element.enterprise,
+            field.element.id
+        )?;
+    }
+    Ok(format!(
+        "<?xml version=\"1.0\"?>\n<registry id=\"podflow\" xmlns=\"http://www.iana.org/assignments\" \
+         xmlns:cert=\"http://www.cert.org/ipfix\"><registry id=\"elements\">\n{records}</registry></registry>\n"
+    ))
+}
+
+/// Templates 256 and 257 of every profile.
+const FLOW_TEMPLATES: [&str; 2] = ["256", "257"];
