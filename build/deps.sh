@@ -2,6 +2,7 @@
 # Installs the system packages that Podflow's build, demo and tests need, and nothing that is there already.
 #   build/deps.sh run     what `make run` needs
 #   build/deps.sh test    that, and the programs and servers that the tests use as counterparts
+#   build/deps.sh cluster what `make test-cluster` needs: a Kubernetes without Docker, and an image builder
 # For Debian and its relatives. Needs root only when a package is missing; says what it is about to install.
 # The toolchains (Rust, Node) are checked and never installed: which one to use is the user's decision.
 set -euo pipefail
@@ -50,6 +51,15 @@ need_node() {
     fi
 }
 
+need_go() {
+    local have
+    if ! have=$(go env GOVERSION 2>/dev/null); then
+        faults+=("Go 1.24 or newer is missing (it builds the Kubernetes binaries): install it from go.dev")
+    elif ! at_least "${have#go}" 1.24; then
+        faults+=("Go ${have#go} is too old, 1.24 or newer is needed (it builds the Kubernetes binaries)")
+    fi
+}
+
 need_java() {
     # The lowest version that every server of e2e/servers can do with; a newer one is found there by itself.
     "$(dirname "$0")/../e2e/servers/java-home.sh" 17 17 >/dev/null 2>&1 && return
@@ -82,6 +92,17 @@ if [ "$wanted" = test ]; then
     need curl curl "asks them, and the demo"
     need_java
     need_rust_checks
+fi
+if [ "$wanted" = cluster ]; then
+    need etcd etcd-server "holds what the API server knows"
+    need containerd containerd "runs the Pods"
+    need runc runc "starts their containers"
+    need /usr/lib/cni/bridge containernetworking-plugins "gives them addresses"
+    need iptables iptables "kube-proxy's Services"
+    need buildah buildah "builds images without a registry"
+    need openssl openssl "certificates of the test cluster"
+    need curl curl "asks the page"
+    need_go
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then
