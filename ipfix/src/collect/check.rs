@@ -4,6 +4,8 @@
 //! stands. Any fault ends the message as a whole.
 
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::DecodeError;
@@ -26,6 +28,8 @@ pub(super) struct Plan {
     staged: StagedTemplates,
     /// Its data sets in order.
     pub(super) sets: Vec<PlannedSet>,
+    /// Places of those whose template is not known, by its id.
+    waiting: HashMap<u16, Vec<usize>>,
     /// Where each record of the sets stands in the message: offset and length.
     pub(super) records: Vec<(usize, usize)>,
     /// Sets with reserved ids, skipped by their length.
@@ -52,13 +56,15 @@ pub(super) struct PlannedSet {
     /// Where its octets stand in the message, without the set's header.
     pub(super) offset: usize,
     pub(super) length: usize,
-    /// How many records it has: the next ones of the plan.
-    pub(super) records: usize,
+    /// Which of the plan's records are its own.
+    pub(super) records: Range<usize>,
 }
 
 /// What checking needs to know.
 pub(super) struct CheckContext<'a> {
     pub(super) version: Version,
+    /// The message's octets, for sets whose template stands behind them.
+    pub(super) message: &'a [u8],
     pub(super) registry: &'a Registry,
     pub(super) limits: &'a Limits,
     pub(super) templates: &'a Templates,
@@ -72,6 +78,7 @@ impl Plan {
         self.changes.clear();
         self.staged.clear();
         self.sets.clear();
+        self.waiting.clear();
         self.records.clear();
         self.reserved_sets = 0;
         self.values = 0;
@@ -113,12 +120,12 @@ impl Plan {
     ) -> Result<(), DecodeError> {
         let read = if context.version == Version::NetFlow9 { read_v9_template } else { read_template_record };
         while let Some(record) = read(&mut reader, options, context.limits.fields_per_template)? {
-            self.stage(record, context);
+            self.stage(record, context)?;
         }
         Ok(())
     }
 
-    pub(super) fn stage(&mut self, record: TemplateRecord, context: &CheckContext<'_>) {
+    fn stage(&mut self, record: TemplateRecord, context: &CheckContext<'_>) -> Result<(), DecodeError> {
         match record {
             TemplateRecord::Defined(template) => {
                 let id = template.id().number();
@@ -129,7 +136,8 @@ impl Plan {
                     Arc::clone,
                 );
                 self.staged.insert(id, Some(Arc::clone(&compiled)));
-                self.changes.push(Change::Define(compiled));
+                self.changes.push(Change::Define(Arc::clone(&compiled)));
+                self.measure_waiting(&compiled, context)?;
             }
             TemplateRecord::Withdrawn(id) => {
                 if context.withdrawals {
@@ -140,6 +148,27 @@ impl Plan {
             TemplateRecord::AllWithdrawn => self.stage_all_withdrawn(false, context),
             TemplateRecord::AllOptionsWithdrawn => self.stage_all_withdrawn(true, context),
         }
+        Ok(())
+    }
+
+    /// Sets of this message whose template stands behind them.
+    fn measure_waiting(
+        &mut self,
+        template: &Arc<CompiledTemplate>,
+        context: &CheckContext<'_>,
+    ) -> Result<(), DecodeError> {
+        for place in self.waiting.remove(&template.id().number()).unwrap_or_default() {
+            let Some((offset, length)) = self.sets.get(place).map(|set| (set.offset, set.length)) else {
+                continue;
+            };
+            let octets = context.message.get(offset..offset + length).unwrap_or_default();
+            let records = self.measure(template, Reader::at(octets, offset), context)?;
+            if let Some(set) = self.sets.get_mut(place) {
+                set.template = Some(Arc::clone(template));
+                set.records = records;
+            }
+        }
+        Ok(())
     }
 
     fn stage_all_withdrawn(&mut self, options: bool, context: &CheckContext<'_>) {
@@ -165,20 +194,23 @@ impl Plan {
         let template = view.lookup(set.id).cloned();
         let records = match &template {
             Some(template) => self.measure(template, set.body, context)?,
-            None => 0,
+            None => {
+                self.waiting.entry(set.id).or_default().push(self.sets.len());
+                0..0
+            }
         };
         let (offset, length) = (set.body.offset(), set.body.len());
         self.sets.push(PlannedSet { id: set.id, template, offset, length, records });
         Ok(())
     }
 
-    /// Finds every record of a data set; answers how many.
+    /// Finds every record of a data set; answers which of the plan's they are.
     pub(super) fn measure(
         &mut self,
         template: &CompiledTemplate,
         mut reader: Reader<'_>,
         context: &CheckContext<'_>,
-    ) -> Result<usize, DecodeError> {
+    ) -> Result<Range<usize>, DecodeError> {
         let before = self.records.len();
         let aligned = reader.len().is_multiple_of(4);
         while !is_padding(&reader, template.shortest_record(), aligned && self.records.len() > before) {
@@ -193,7 +225,7 @@ impl Plan {
             }
             self.records.push((offset, octets.len()));
         }
-        Ok(self.records.len() - before)
+        Ok(before..self.records.len())
     }
 
     fn check_lists(

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::options::ExporterOptions;
 use super::sequence::Sequencer;
+use crate::message::Version;
+use crate::registry::Registry;
 use crate::template::{CompiledTemplate, Templates};
 
 /// One observation domain of one session.
@@ -13,6 +16,7 @@ pub(super) struct Domain {
     /// When each template was last sent, by its id.
     pub(super) refreshed: HashMap<u16, u64>,
     pub(super) sequence: Sequencer,
+    pub(super) options: ExporterOptions,
 }
 
 /// What became of a template that was defined.
@@ -53,5 +57,12 @@ impl Domain {
         refreshed.retain(|_, at| at.saturating_add(lifetime_ms) >= now_ms);
         templates.retain(|id, _| refreshed.contains_key(id));
         before - templates.len()
+    }
+
+    /// Looks the fields of templates with unknown elements up once more, when elements have become known.
+    pub(super) fn compile_again(&mut self, version: Version, registry: &Registry) {
+        for template in self.templates.values_mut().filter(|template| template.has_unknown()) {
+            *template = Arc::new(CompiledTemplate::new(template.wire().clone(), version, registry));
+        }
     }
 }

@@ -12,13 +12,21 @@ mod held;
 
 mod domain;
 
+mod options;
+
 mod record;
+
+mod summary;
+
+mod deliver;
 
 mod session;
 
 mod udp;
 
+pub use options::{ExporterOptions, NotSent, Sampling};
 pub use record::{DataRecord, Fields};
 pub use sequence::Sequence;
-pub use session::{CollectingSession, MessageSummary, Transport};
+pub use session::{CollectingSession, Transport};
+pub use summary::MessageSummary;
 pub use udp::{Received, UdpSessions};

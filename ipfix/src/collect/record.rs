@@ -2,6 +2,8 @@
 
 use std::slice;
 
+use super::options::{ExporterOptions, Sampling};
+use crate::element::ElementKey;
 use crate::message::{MessageHeader, Version};
 use crate::reader::Reader;
 use crate::template::{CompiledTemplate, TemplateField};
@@ -15,6 +17,7 @@ pub struct DataRecord<'a> {
     pub(super) template: &'a CompiledTemplate,
     pub(super) octets: &'a [u8],
     pub(super) context: ListContext<'a>,
+    pub(super) options: &'a ExporterOptions,
 }
 
 impl<'a> DataRecord<'a> {
@@ -62,6 +65,20 @@ impl<'a> DataRecord<'a> {
     /// Its octets as received.
     pub const fn octets(&self) -> &'a [u8] {
         self.octets
+    }
+
+    /// How the packets behind it were sampled, where the exporter has said so for the selector that the record names,
+    /// or for all.
+    pub fn sampling(&self) -> Option<Sampling> {
+        if self.options.sampling.is_empty() {
+            return None;
+        }
+        let is_selector = |key: ElementKey| matches!((key.enterprise, key.id), (0, 302 | 48));
+        let named = self
+            .fields()
+            .find(|(field, _)| is_selector(field.key))
+            .and_then(|(_, value)| value.as_unsigned());
+        self.options.sampling.get(&named.unwrap_or(0)).copied()
     }
 
     /// Its fields in order. Allocates only for ill-formed strings and for lists.

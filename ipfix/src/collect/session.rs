@@ -1,6 +1,5 @@
 //! One transport session of a collector: messages in, records out.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
@@ -8,16 +7,14 @@ use std::sync::Arc;
 use super::check::{Change, CheckContext, Plan};
 use super::domain::{Domain, Learned};
 use super::held::{Held, HeldSet};
+use super::options::{ExporterOptions, Heard, is_acceptable};
 use super::record::DataRecord;
-use super::sequence::Sequence;
+use super::summary::{MessageSummary, count};
 use crate::error::DecodeError;
 use crate::limits::Limits;
 use crate::message::{MessageHeader, Version};
-use crate::netflow::{rebuilt_records, v5_template};
-use crate::reader::Reader;
 use crate::registry::Registry;
-use crate::template::{CompiledTemplate, TemplateView, Templates};
-use crate::value::ListContext;
+use crate::template::{CompiledTemplate, Templates};
 
 /// How messages reach the collector: decides what a template's life is (RFC 7011 section 8).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,49 +33,15 @@ pub(super) type DomainKey = (Version, u32);
 /// One transport session of a collector.
 #[derive(Debug)]
 pub struct CollectingSession {
-    transport: Transport,
-    limits: Arc<Limits>,
-    registry: Arc<Registry>,
-    domains: HashMap<DomainKey, Domain>,
-    rebuilt: Vec<u8>,
-    held: Held,
-    plan: Box<Plan>,
-    next_expiry_ms: u64,
-}
-
-/// What one message brought, beside its records.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct MessageSummary {
-    /// The message's header; none before it was read.
-    pub header: Option<MessageHeader>,
-    /// What its sequence number says.
-    pub sequence: Sequence,
-    /// Data records given out, those of held sets included.
-    pub records: u32,
-    /// Options records given out.
-    pub options_records: u32,
-    /// Templates that were new, or sent again.
-    pub templates: u32,
-    /// Templates that took the place of a different one. Over a stream that is the exporter's error.
-    pub templates_redefined: u32,
-    /// Templates that were refused at the limit.
-    pub templates_refused: u32,
-    /// Templates withdrawn.
-    pub templates_withdrawn: u32,
-    /// Templates whose lifetime ended without a refresh.
-    pub templates_expired: u32,
-    /// Withdrawals over UDP, where there are none, and of templates that were not there.
-    pub withdrawals_ignored: u32,
-    /// Data sets without a template, held for it to come.
-    pub sets_held: u32,
-    /// Held data sets that were decoded now.
-    pub sets_claimed: u32,
-    /// Held data sets given up: too old, too many, or malformed under the template that came.
-    pub sets_lost: u32,
-    /// Sets with reserved ids, skipped.
-    pub sets_reserved: u32,
-    /// The template id of the first data set without a template, for the log.
-    pub unknown_template: Option<u16>,
+    pub(super) transport: Transport,
+    pub(super) limits: Arc<Limits>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) domains: HashMap<DomainKey, Domain>,
+    pub(super) rebuilt: Vec<u8>,
+    pub(super) held: Held,
+    pub(super) announced: usize,
+    pub(super) plan: Box<Plan>,
+    pub(super) next_expiry_ms: u64,
 }
 
 impl CollectingSession {
@@ -91,6 +54,7 @@ impl CollectingSession {
             domains: HashMap::new(),
             rebuilt: Vec::new(),
             held: Held::default(),
+            announced: 0,
             plan: Box::default(),
             next_expiry_ms: 0,
         }
@@ -121,6 +85,11 @@ impl CollectingSession {
     /// The observation domains seen, with whether their sequence numbers are worth anything.
     pub fn domains(&self) -> impl Iterator<Item = (u32, bool)> {
         self.domains.iter().map(|((_, id), domain)| (*id, !domain.sequence.is_unreliable()))
+    }
+
+    /// What a domain's options records have said about the exporter; none where the domain is not known.
+    pub fn options(&self, version: Version, domain: u32) -> Option<&ExporterOptions> {
+        self.domains.get(&(version, domain)).map(|domain| &domain.options)
     }
 
     /// Data sets that wait for their template.
@@ -161,22 +130,36 @@ impl CollectingSession {
         }
         let nothing = Templates::new();
         let templates = self.domains.get(&header.key()).map_or(&nothing, |domain| &domain.templates);
-        plan.read_sets(body, &self.check_context(header.version, templates))?;
+        plan.read_sets(body, &self.check_context(header.version, message, templates))?;
 
         let claimed = self.change_templates(plan, &header, now_ms, &mut summary);
         self.count_sequence(plan, &header, &mut summary);
         summary.sets_reserved = plan.reserved_sets;
-        self.give_out(plan, &header, message, on_record, &mut summary);
+        let mut heard = Heard::default();
+        let mut listen = |record: DataRecord<'_>| {
+            if record.is_options() {
+                heard.note(&record);
+            }
+            on_record(record);
+        };
+        self.give_out(plan, &header, message, &mut listen, &mut summary);
         self.hold(plan, &header, message, now_ms, &mut summary);
         for set in claimed {
-            self.give_out_held(plan, &set, on_record, &mut summary);
+            self.give_out_held(plan, &set, &mut listen, &mut summary);
         }
+        self.learn(&heard, &header, &mut summary);
         Ok(summary)
     }
 
-    fn check_context<'a>(&'a self, version: Version, templates: &'a Templates) -> CheckContext<'a> {
+    pub(super) fn check_context<'a>(
+        &'a self,
+        version: Version,
+        message: &'a [u8],
+        templates: &'a Templates,
+    ) -> CheckContext<'a> {
         CheckContext {
             version,
+            message,
             registry: &self.registry,
             limits: &self.limits,
             templates,
@@ -255,7 +238,12 @@ impl CollectingSession {
         claimed
     }
 
-    fn count_sequence(&mut self, plan: &Plan, header: &MessageHeader, summary: &mut MessageSummary) {
+    pub(super) fn count_sequence(
+        &mut self,
+        plan: &Plan,
+        header: &MessageHeader,
+        summary: &mut MessageSummary,
+    ) {
         let domain = self.domains.entry(header.key()).or_default();
         let all_known = plan.sets.iter().all(|set| set.template.is_some());
         let units = match header.version {
@@ -265,126 +253,31 @@ impl CollectingSession {
         summary.sequence = domain.sequence.take(header.sequence, header.export_time, units);
     }
 
-    fn give_out(
-        &self,
-        plan: &Plan,
-        header: &MessageHeader,
-        message: &[u8],
-        on_record: &mut dyn FnMut(DataRecord<'_>),
-        summary: &mut MessageSummary,
-    ) {
-        let Some(domain) = self.domains.get(&header.key()) else { return };
-        let allowance = Cell::new(usize::MAX);
-        let context = list_context(&self.registry, &self.limits, domain, &allowance);
-        let mut records = plan.records.iter();
-        for set in &plan.sets {
-            let Some(template) = &set.template else { continue };
-            for (offset, length) in records.by_ref().take(set.records) {
-                let octets = message.get(*offset..*offset + *length).unwrap_or_default();
-                let place = count(*offset);
-                on_record(DataRecord { header: *header, place, template, octets, context });
-            }
-            count_records(template, set.records, summary);
-        }
-    }
-
-    /// The records of a NetFlow v5 message.
-    fn give_out_v5(
-        &mut self,
-        plan: &mut Plan,
-        header: &MessageHeader,
-        message: &[u8],
-        on_record: &mut dyn FnMut(DataRecord<'_>),
-        summary: &mut MessageSummary,
-    ) {
-        let mut room = mem::take(&mut self.rebuilt);
-        let domain = self.domains.entry(header.key()).or_default();
-        let allowance = Cell::new(usize::MAX);
-        let context = list_context(&self.registry, &self.limits, domain, &allowance);
-        let template = v5_template();
-        let mut records = 0;
-        for (offset, octets) in rebuilt_records(message, &mut room) {
-            on_record(DataRecord { header: *header, place: count(offset), template, octets, context });
-            records += 1;
-        }
-        count_records(template, records, summary);
-        plan.count_only(records);
-        self.rebuilt = room;
-        self.count_sequence(plan, header, summary);
-    }
-
-    /// Keeps the data sets whose template is not known.
-    fn hold(
-        &mut self,
-        plan: &Plan,
-        header: &MessageHeader,
-        message: &[u8],
-        now_ms: u64,
-        summary: &mut MessageSummary,
-    ) {
-        for set in plan.sets.iter().filter(|set| set.template.is_none()) {
-            let octets = message.get(set.offset..set.offset + set.length).unwrap_or_default().to_vec();
-            let held = HeldSet {
-                header: *header,
-                template: set.id,
-                offset: set.offset,
-                received_ms: now_ms,
-                octets,
-            };
-            summary.sets_held += 1;
-            summary.sets_lost += self.held.keep(held, self.limits.held_octets);
-            summary.unknown_template.get_or_insert(set.id);
-        }
-    }
-
-    /// Reads a held set with the template that came.
-    fn give_out_held(
-        &self,
-        plan: &mut Plan,
-        set: &HeldSet,
-        on_record: &mut dyn FnMut(DataRecord<'_>),
-        summary: &mut MessageSummary,
-    ) {
-        let Some(domain) = self.domains.get(&set.header.key()) else { return };
-        let Some(template) = domain.templates.get(&set.template) else { return };
-        plan.clear();
-        let reader = Reader::at(&set.octets, set.offset);
-        let Ok(records) =
-            plan.measure(template, reader, &self.check_context(set.header.version, &domain.templates))
-        else {
-            summary.sets_lost += 1;
+    /// Takes in what options records said about the exporter.
+    fn learn(&mut self, heard: &Heard, header: &MessageHeader, summary: &mut MessageSummary) {
+        if heard.is_empty() {
             return;
-        };
-        let allowance = Cell::new(usize::MAX);
-        let context = list_context(&self.registry, &self.limits, domain, &allowance);
-        for (offset, length) in &plan.records {
-            let start = *offset - set.offset;
-            let octets = set.octets.get(start..start + *length).unwrap_or_default();
-            on_record(DataRecord { header: set.header, place: count(*offset), template, octets, context });
         }
-        summary.sets_claimed += 1;
-        count_records(template, records, summary);
+        heard.tell(&mut self.domains.entry(header.key()).or_default().options);
+        for element in &heard.elements {
+            // What is known stays as it is; our own exporters describe elements that we know.
+            if self.registry.lookup(element.key).is_some() {
+                continue;
+            }
+            if self.announced >= self.limits.announced_elements || !is_acceptable(element, &self.registry) {
+                summary.elements_refused += 1;
+                continue;
+            }
+            self.announced += 1;
+            summary.elements_learned += 1;
+            Arc::make_mut(&mut self.registry).add(element.clone());
+        }
+        if summary.elements_learned > 0 {
+            for ((version, _), domain) in &mut self.domains {
+                domain.compile_again(*version, &self.registry);
+            }
+        }
     }
-}
-
-fn list_context<'a>(
-    registry: &'a Registry,
-    limits: &'a Limits,
-    domain: &'a Domain,
-    allowance: &'a Cell<usize>,
-) -> ListContext<'a> {
-    let templates = TemplateView { staged: None, known: &domain.templates };
-    ListContext { registry, templates, depth: limits.list_depth, values: allowance, limits }
-}
-
-fn count_records(template: &CompiledTemplate, records: usize, summary: &mut MessageSummary) {
-    let counter = if template.is_options() { &mut summary.options_records } else { &mut summary.records };
-    *counter += count(records);
-}
-
-/// A count of things in a message; never near the end of 32 bits.
-fn count(things: usize) -> u32 {
-    u32::try_from(things).unwrap_or(u32::MAX)
 }
 
 /// How often lifetimes are looked at.

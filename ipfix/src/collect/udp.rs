@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::record::DataRecord;
-use super::session::{CollectingSession, DomainKey, MessageSummary, Transport};
+use super::session::{CollectingSession, DomainKey, Transport};
+use super::summary::MessageSummary;
 use crate::error::DecodeError;
 use crate::limits::Limits;
 use crate::message::MessageHeader;

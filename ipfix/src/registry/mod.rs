@@ -49,11 +49,22 @@ impl Registry {
         self.added.values().find(wanted).or_else(|| standard::BY_KEY.values().find(wanted))
     }
 
+    /// Any element of a name, of whichever enterprise.
+    pub fn named(&self, name: &str) -> Option<&Element> {
+        let wanted = |element: &&Element| element.name == name;
+        self.added.values().find(wanted).or_else(|| standard::BY_NAME.get(name).copied())
+    }
+
     /// Adds an element, or gives a known one another name or type; answers what it had been.
     pub fn add(&mut self, element: Element) -> Option<Element> {
         let before = self.lookup(element.key).cloned();
         self.added.insert(element.key, element);
         before
+    }
+
+    /// How many elements are not of the standard tables, or differ from them.
+    pub fn added_count(&self) -> usize {
+        self.added.len()
     }
 
     /// The elements that are not of the standard tables, or differ from them; in no order.

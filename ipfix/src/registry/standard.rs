@@ -21,3 +21,7 @@ pub(super) static BY_KEY: LazyLock<HashMap<ElementKey, Element>> = LazyLock::new
     };
     ELEMENTS.iter().map(element).collect()
 });
+
+/// The elements by their name; of several with one name, one.
+pub(super) static BY_NAME: LazyLock<HashMap<&'static str, &'static Element>> =
+    LazyLock::new(|| BY_KEY.values().map(|element| (&*element.name, element)).collect());

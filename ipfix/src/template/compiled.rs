@@ -103,6 +103,11 @@ impl CompiledTemplate {
         self.structured
     }
 
+    /// Whether a field's element was not known when the template was compiled.
+    pub(crate) fn has_unknown(&self) -> bool {
+        self.fields.iter().any(|field| !field.known)
+    }
+
     /// Takes one record off a set.
     pub(crate) fn take_record<'a>(&self, reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
         if self.fixed {

@@ -1,0 +1,82 @@
+//! Options records that the collector itself uses: RFC 5610, RFC 7011 section 4.3, sampling.
+
+mod support;
+
+use podflow_ipfix::collect::{NotSent, Sampling, Transport};
+use podflow_ipfix::message::Version;
+use support::{NOW, message, options_template, receive, records, session, set, template, variable};
+
+const VARIABLE: u16 = 65_535;
+/// privateEnterpriseNumber, informationElementId, type, semantics, name.
+const TYPE_INFORMATION: [(u32, u16, u16); 5] =
+    [(0, 346, 4), (0, 303, 2), (0, 339, 1), (0, 344, 1), (0, 341, VARIABLE)];
+
+fn description(enterprise: u32, id: u16, data_type: u8, name: &str) -> Vec<u8> {
+    [&enterprise.to_be_bytes()[..], &id.to_be_bytes(), &[data_type, 0], &variable(name)].concat()
+}
+
+#[test]
+fn an_unknown_element_gets_its_announced_name_and_type() {
+    let mut collector = session(Transport::Stream);
+    let flows = [
+        template(256, &[(4_711, 12, VARIABLE), (4_711, 13, 2)]),
+        set(256, [&variable("ab")[..], &[1, 0]].concat()),
+    ];
+    assert_eq!(records(&mut collector, &message(1, 0, &flows)), ["e4711id12=6162 e4711id13=0100"]);
+
+    let about =
+        [description(4_711, 12, 13, "tenantName"), description(4_711, 13, 2, "tenantNumber")].concat();
+    let sets = [options_template(300, 2, &TYPE_INFORMATION), set(300, about)];
+    let (summary, _) = receive(&mut collector, NOW, &message(1, 0, &sets)).unwrap();
+    assert_eq!((summary.options_records, summary.elements_learned), (2, 2));
+    let data = [set(256, [&variable("cd")[..], &[1, 0]].concat())];
+    assert_eq!(records(&mut collector, &message(1, 0, &data)), ["tenantName=cd tenantNumber=256"]);
+}
+
+#[test]
+fn descriptions_that_would_mislead_are_refused() {
+    let mut collector = session(Transport::Stream);
+    let about = [
+        // Another type under a name that everybody knows, and names that could not be a field's.
+        description(4_711, 1, 13, "octetDeltaCount"),
+        description(4_711, 2, 13, ""),
+        description(4_711, 3, 13, "a.b"),
+        // What is known stays as it is, without a word: our own exporters describe what we know.
+        description(0, 1, 13, "myOctets"),
+    ];
+    let sets = [options_template(300, 2, &TYPE_INFORMATION), set(300, about.concat())];
+    let (summary, _) = receive(&mut collector, NOW, &message(1, 0, &sets)).unwrap();
+    assert_eq!((summary.elements_learned, summary.elements_refused), (0, 3));
+    let flows = [template(256, &[(0, 1, 1), (4_711, 1, 1)]), set(256, [5, 6])];
+    assert_eq!(records(&mut collector, &message(1, 0, &flows)), ["octetDeltaCount=5 e4711id1=06"]);
+}
+
+#[test]
+fn reliability_statistics_are_kept() {
+    let mut collector = session(Transport::Stream);
+    let statistics = options_template(259, 1, &[(0, 144, 4), (0, 166, 8), (0, 167, 8), (0, 168, 8)]);
+    let record =
+        [&1_u32.to_be_bytes()[..], &3_u64.to_be_bytes(), &4_u64.to_be_bytes(), &5_u64.to_be_bytes()].concat();
+    records(&mut collector, &message(7, 0, &[statistics, set(259, record)]));
+    let options = collector.options(Version::Ipfix, 7).unwrap();
+    assert_eq!(options.not_sent, Some(NotSent { flows: 3, packets: 4, octets: 5 }));
+    assert!(collector.options(Version::Ipfix, 8).is_none());
+}
+
+#[test]
+fn sampling_is_found_by_the_selector_of_the_record() {
+    let mut collector = session(Transport::Stream);
+    let selectors = options_template(260, 1, &[(0, 302, 8), (0, 304, 2), (0, 305, 4), (0, 306, 4)]);
+    let selector = |id: u64, taken: u32, left: u32| {
+        [&id.to_be_bytes()[..], &1_u16.to_be_bytes(), &taken.to_be_bytes(), &left.to_be_bytes()].concat()
+    };
+    let about = [selector(5, 1, 99), selector(6, 10, 990)].concat();
+    let flows = template(256, &[(0, 302, 8), (0, 1, 4)]);
+    records(&mut collector, &message(1, 0, &[selectors, set(260, about), flows]));
+    let of = |id: u64| set(256, [&id.to_be_bytes()[..], &[0; 4]].concat());
+    let mut seen = Vec::new();
+    let data = message(1, 0, &[of(5), of(6), of(7)]);
+    collector.receive(NOW, &data, &mut |record| seen.push(record.sampling())).unwrap();
+    let every_hundredth = Some(Sampling { algorithm: Some(1), interval: 100 });
+    assert_eq!(seen, [every_hundredth, every_hundredth, None]);
+}
