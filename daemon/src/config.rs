@@ -83,9 +83,15 @@ impl BadConfig {
 /// The known key that is most like `key`, if any is alike at all.
 pub fn nearest_key<'k>(key: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let lower = key.to_lowercase();
+    let likeness = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        // Short words with one slip of the finger look unlike by their beginnings.
+        let one_slip = lower.chars().count() > 2 && strsim::osa_distance(&lower, &candidate) == 1;
+        if one_slip { 1.0 } else { strsim::jaro_winkler(&lower, &candidate) }
+    };
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (likeness(candidate), candidate))
         .filter(|(likeness, _)| *likeness >= LIKE)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)

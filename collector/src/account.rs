@@ -1,0 +1,309 @@
+//! The collector's account: every record received is stored, a duplicate, rejected, dropped for a reason, or in
+//! flight. Each place where a record's way ends says so here, once.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::document::shape::Adjustments;
+
+/// Counters of the whole collector; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    messages: Counter,
+    records: Counter,
+    options_records: Counter,
+    stored: Counter,
+    duplicates: Counter,
+    rejected: Counter,
+    dropped: Family<DropLabel, Counter>,
+    dropped_messages: Family<MessageDropLabel, Counter>,
+    in_flight: Gauge,
+    waited_for_names: Counter,
+    unnamed: Counter,
+    adjusted: Family<AdjustedLabel, Counter>,
+}
+
+/// Why a decoded record was not stored.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Drop {
+    /// The source's own agent exports the same flow.
+    OtherSide,
+    /// The collector stopped before the store would take it.
+    Shutdown,
+    /// The spool was full.
+    SpoolFull,
+}
+
+/// Why a message was not decoded.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum MessageDrop {
+    /// The decoder's queue was full (UDP; over TCP the reader waits instead).
+    QueueFull,
+    /// Malformed.
+    Malformed,
+    /// The kernel's receive buffer was full.
+    Kernel,
+}
+
+impl Drop {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::OtherSide, Self::Shutdown, Self::SpoolFull];
+
+    /// The word of metrics and of `/status`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OtherSide => "other_side",
+            Self::Shutdown => "shutdown",
+            Self::SpoolFull => "spool_full",
+        }
+    }
+}
+
+impl MessageDrop {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::QueueFull, Self::Malformed, Self::Kernel];
+
+    /// The word of metrics and of `/status`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::Malformed => "malformed",
+            Self::Kernel => "kernel",
+        }
+    }
+}
+
+/// The account at one moment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Statement {
+    /// Messages taken from sockets.
+    pub messages: u64,
+    /// Data records decoded from them.
+    pub records: u64,
+    /// Stored for the first time.
+    pub stored: u64,
+    /// Had been stored before.
+    pub duplicates: u64,
+    /// Refused by the store for good.
+    pub rejected: u64,
+    /// Dropped, by reason; all reasons, also those that never happened.
+    pub dropped: Vec<(&'static str, u64)>,
+    /// Messages that were not decoded, by reason.
+    pub dropped_messages: Vec<(&'static str, u64)>,
+    /// On their way.
+    pub in_flight: u64,
+}
+
+impl Statement {
+    /// What the books are off by: received less everything that became of it.
+    pub fn difference(&self) -> i128 {
+        let dropped: u64 = self.dropped.iter().map(|(_, count)| count).sum();
+        let accounted = [self.stored, self.duplicates, self.rejected, dropped, self.in_flight];
+        i128::from(self.records) - accounted.iter().map(|count| i128::from(*count)).sum::<i128>()
+    }
+}
+
+impl Account {
+    /// An account whose counters are shown by `registry`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let account = Self::default();
+        let registry = registry.sub_registry_with_prefix("podflow_collector");
+        registry.register("received_messages", "Messages taken from sockets", account.messages.clone());
+        registry.register("received_records", "Data records decoded", account.records.clone());
+        registry.register(
+            "options_records",
+            "Options records decoded; they are about the exporter and become no documents",
+            account.options_records.clone(),
+        );
+        registry.register("stored_records", "Records stored for the first time", account.stored.clone());
+        registry.register(
+            "duplicate_records",
+            "Records that had been stored before",
+            account.duplicates.clone(),
+        );
+        registry.register("rejected_records", "Records that the store refused", account.rejected.clone());
+        registry.register("dropped_records", "Records dropped, by reason", account.dropped.clone());
+        registry.register(
+            "dropped_messages",
+            "Messages not decoded, by reason",
+            account.dropped_messages.clone(),
+        );
+        registry.register(
+            "in_flight_records",
+            "Records on their way to the store",
+            account.in_flight.clone(),
+        );
+        registry.register(
+            "waited_for_names_records",
+            "Records that waited for the owner of an address",
+            account.waited_for_names.clone(),
+        );
+        registry.register(
+            "unnamed_records",
+            "Records stored without the owner of an address of the cluster",
+            account.unnamed.clone(),
+        );
+        registry.register(
+            "adjusted_values",
+            "Values that were changed to fit a document, by what was done",
+            account.adjusted.clone(),
+        );
+        account
+    }
+
+    /// A message was taken from a socket.
+    pub fn message(&self) {
+        self.messages.inc();
+    }
+
+    /// A message was not decoded.
+    pub fn message_dropped(&self, reason: MessageDrop, count: u64) {
+        self.dropped_messages.get_or_create(&MessageDropLabel { reason }).inc_by(count);
+    }
+
+    /// A data record was decoded and is on its way.
+    pub fn record(&self) {
+        self.records.inc();
+        self.in_flight.inc();
+    }
+
+    /// An options record was decoded.
+    pub fn options_records(&self, count: u64) {
+        self.options_records.inc_by(count);
+    }
+
+    /// Records were stored for the first time.
+    pub fn stored(&self, count: u64) {
+        self.stored.inc_by(count);
+        self.landed(count);
+    }
+
+    /// Records had been stored before.
+    pub fn duplicates(&self, count: u64) {
+        self.duplicates.inc_by(count);
+        self.landed(count);
+    }
+
+    /// The store refused records for good.
+    pub fn rejected(&self, count: u64) {
+        self.rejected.inc_by(count);
+        self.landed(count);
+    }
+
+    /// Records were dropped.
+    pub fn dropped(&self, reason: Drop, count: u64) {
+        self.dropped.get_or_create(&DropLabel { reason }).inc_by(count);
+        self.landed(count);
+    }
+
+    /// A record waits for the owner of an address.
+    pub fn waits_for_names(&self) {
+        self.waited_for_names.inc();
+    }
+
+    /// A record goes without the owner of an address.
+    pub fn unnamed(&self) {
+        self.unnamed.inc();
+    }
+
+    /// Values had to be changed.
+    pub fn adjusted(&self, adjustments: &Adjustments) {
+        if *adjustments == Adjustments::default() {
+            return;
+        }
+        for (what, count) in [
+            ("saturated", adjustments.saturated),
+            ("left_out", adjustments.left_out),
+            ("unindexed", adjustments.unindexed),
+            ("export_time_replaced", adjustments.outside_window),
+        ] {
+            if count > 0 {
+                self.adjusted.get_or_create(&AdjustedLabel { what }).inc_by(count.into());
+            }
+        }
+    }
+
+    /// The account now. Outcomes are read before receipts, so that a record that moves meanwhile is never counted
+    /// as more than received.
+    pub fn statement(&self) -> Statement {
+        let mut statement = Statement {
+            stored: self.stored.get(),
+            duplicates: self.duplicates.get(),
+            rejected: self.rejected.get(),
+            dropped: Drop::ALL
+                .iter()
+                .map(|reason| {
+                    (reason.word(), self.dropped.get_or_create(&DropLabel { reason: *reason }).get())
+                })
+                .collect(),
+            dropped_messages: MessageDrop::ALL
+                .iter()
+                .map(|reason| {
+                    let counter = self.dropped_messages.get_or_create(&MessageDropLabel { reason: *reason });
+                    (reason.word(), counter.get())
+                })
+                .collect(),
+            in_flight: u64::try_from(self.in_flight.get()).unwrap_or_default(),
+            ..Statement::default()
+        };
+        statement.records = self.records.get();
+        statement.messages = self.messages.get();
+        statement
+    }
+
+    fn landed(&self, count: u64) {
+        self.in_flight.dec_by(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DropLabel {
+    reason: Drop,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct MessageDropLabel {
+    reason: MessageDrop,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct AdjustedLabel {
+    what: &'static str,
+}
+
+impl EncodeLabelValue for Drop {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        self.word().encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for MessageDrop {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        self.word().encode(encoder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_books_balance_at_every_step() {
+        let account = Account::default();
+        for _ in 0..10 {
+            account.record();
+        }
+        assert_eq!(account.statement().in_flight, 10);
+        account.stored(4);
+        account.duplicates(1);
+        account.rejected(2);
+        account.dropped(Drop::OtherSide, 1);
+        let statement = account.statement();
+        assert_eq!(statement.difference(), 0);
+        assert_eq!((statement.records, statement.stored, statement.in_flight), (10, 4, 2));
+        assert_eq!(statement.dropped, [("other_side", 1), ("shutdown", 0), ("spool_full", 0)]);
+    }
+}

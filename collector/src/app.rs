@@ -1,0 +1,285 @@
+//! The collector as a whole: bound first, then run until told to stop, then drained against a deadline.
+//!
+//! Producers stop first and consumers drain after: listeners, decoders, sink.
+
+use std::net::{TcpListener, UdpSocket};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError};
+
+use anyhow::{Context, Result};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use podflow_cluster::{Directory, inventory, kubernetes};
+use podflow_daemon::http::SharedRegistry;
+use podflow_daemon::readiness::Readiness;
+use podflow_ipfix::Limits;
+
+use crate::account::Account;
+use crate::config::{Config, Kubernetes};
+use crate::decode::{Assembler, AssemblerSettings, Decoder, Exporters};
+use crate::document::Builder;
+use crate::document::names::Members;
+use crate::document::shape::Window;
+use crate::document::unknown::UnknownNames;
+use crate::http::{self, Status};
+use crate::receive::bad_input::BadInput;
+use crate::receive::{self, Connections, Decoders};
+use crate::sink::{Batches, Sink};
+
+/// Sockets that are bound already, in whichever network namespace.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// IPFIX over UDP.
+    pub udp: Vec<UdpSocket>,
+    /// IPFIX over TCP.
+    pub tcp: Vec<TcpListener>,
+    /// Page, query API, health, metrics.
+    pub http: Option<TcpListener>,
+}
+
+/// Binds every listener of the configuration.
+///
+/// # Errors
+/// Which address could not be had, and why.
+pub fn bind(config: &Config) -> Result<Listeners> {
+    Ok(Listeners { http: bind_http(config)?, ..bind_ipfix(config)? })
+}
+
+/// Binds the listeners for IPFIX alone, in the calling thread's network namespace.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_ipfix(config: &Config) -> Result<Listeners> {
+    let udp =
+        config.listen.udp.iter().map(|address| receive::bind_udp(*address, config.listen.receive_buffer));
+    let tcp = config.listen.tcp.iter().map(|address| receive::bind_tcp(*address));
+    Ok(Listeners { udp: udp.collect::<Result<_>>()?, tcp: tcp.collect::<Result<_>>()?, http: None })
+}
+
+/// Binds the listener of the web page alone.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_http(config: &Config) -> Result<Option<TcpListener>> {
+    config.http.map(receive::bind_http).transpose()
+}
+
+/// Runs until `shutdown`, then hands on what has come, within the configuration's deadline.
+///
+/// # Errors
+/// When a part cannot start, such as a store that another process has.
+pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationToken) -> Result<()> {
+    let registry = SharedRegistry::default();
+    let (account, bad_input) = {
+        let mut registry = registry.lock().unwrap_or_else(PoisonError::into_inner);
+        (Account::register(&mut registry), BadInput::register(&mut registry))
+    };
+    let readiness = Readiness::default();
+    let starting = readiness.wait_for("listeners and store");
+    let exporters = Exporters::new(config.listen.sessions);
+    let directory = Arc::new(Directory::default());
+    let sink = Sink::open(&config)?;
+
+    let mut services = JoinSet::new();
+    let ending = CancellationToken::new();
+    start_names(&config, &directory, &readiness, &ending, &mut services)?;
+
+    // The sink outlives the decoders, the decoders outlive the receivers.
+    let give_up = CancellationToken::new();
+    let (batch_queue, batches_in) = mpsc::channel(config.batch.queue);
+    let sink_task = tokio::spawn(sink.clone().run(batches_in, account.clone(), give_up.clone()));
+    let (decoders, decoder_threads) =
+        start_decoders(&config, &directory, &sink, &exporters, &account, &bad_input, batch_queue)?;
+    let mut receivers = JoinSet::new();
+    let Listeners { udp, tcp, http } = listeners;
+    let connections = Connections {
+        decoders: decoders.clone(),
+        account: account.clone(),
+        bad_input,
+        limit: Arc::new(Semaphore::new(config.listen.connections)),
+        numbers: Arc::new(AtomicU64::new(0)),
+        idle_timeout: config.listen.idle_timeout,
+        shutdown: shutdown.clone(),
+    };
+    for socket in udp {
+        receivers.spawn(receive::read(socket, decoders.clone(), account.clone(), shutdown.clone()));
+    }
+    for listener in tcp {
+        receivers.spawn(receive::accept(listener, connections.clone()));
+    }
+    drop((decoders, connections));
+    if let Some(listener) = http {
+        let status = Status {
+            started_ms: receive::now_ms(),
+            export_interval: config.export_interval,
+            account: account.clone(),
+            exporters,
+            sink: sink.clone(),
+            directory,
+        };
+        let router = http::router(readiness, Arc::clone(&registry), status, &sink);
+        services.spawn(http::serve(listener, router, ending.clone()));
+    }
+    drop(starting);
+
+    let outcome = until_stopped(&shutdown, &mut receivers, &mut services).await;
+    shutdown.cancel();
+    info!("stopping: no new messages; storing what has come");
+    let deadline = tokio::spawn({
+        let (give_up, limit) = (give_up.clone(), config.drain_deadline);
+        async move {
+            tokio::time::sleep(limit).await;
+            give_up.cancel();
+        }
+    });
+    while receivers.join_next().await.is_some() {}
+    decoder_threads.wait().await;
+    sink_task.await.context("the sink ended badly")?;
+    deadline.abort();
+    ending.cancel();
+    while services.join_next().await.is_some() {}
+    say_farewell(&account);
+    outcome
+}
+
+/// Waits for `shutdown`, or for a part that ends before it is told to.
+async fn until_stopped(
+    shutdown: &CancellationToken,
+    receivers: &mut JoinSet<Result<()>>,
+    services: &mut JoinSet<Result<()>>,
+) -> Result<()> {
+    let ended = tokio::select! {
+        () = shutdown.cancelled() => return Ok(()),
+        Some(ended) = receivers.join_next() => ended,
+        Some(ended) = services.join_next() => ended,
+        else => {
+            shutdown.cancelled().await;
+            return Ok(());
+        }
+    };
+    ended.context("a part of the collector ended badly")?
+}
+
+/// Starts whoever fills the directory.
+fn start_names(
+    config: &Config,
+    directory: &Arc<Directory>,
+    readiness: &Readiness,
+    ending: &CancellationToken,
+    services: &mut JoinSet<Result<()>>,
+) -> Result<()> {
+    let (directory, ending) = (Arc::clone(directory), ending.clone());
+    if let Some(path) = config.cluster.inventory.clone() {
+        // Read here, so that a file that is not one stops the start.
+        directory.replace(podflow_cluster::Inventory::read(&path)?, receive::now_ms());
+        services.spawn(inventory::follow(path, directory, ending));
+        return Ok(());
+    }
+    let in_a_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let wanted = match config.cluster.kubernetes {
+        Kubernetes::On => true,
+        Kubernetes::Auto => in_a_pod,
+        Kubernetes::Off => false,
+    };
+    if wanted {
+        let readiness = readiness.clone();
+        services.spawn(async move {
+            let client = kubernetes::client().await.context("cluster.kubernetes")?;
+            let scope = kubernetes::Scope::Cluster;
+            kubernetes::follow(client, scope, directory, &readiness, ending).await
+        });
+    }
+    Ok(())
+}
+
+/// Threads that decode.
+struct DecoderThreads(Vec<tokio::sync::oneshot::Receiver<()>>);
+
+impl DecoderThreads {
+    async fn wait(self) {
+        for ended in self.0 {
+            // A sender that is dropped has ended as well.
+            ended.await.unwrap_or_default();
+        }
+    }
+}
+
+/// Starts as many decoders as there are processors, each on a thread of its own: decoding never waits for the
+/// page, nor the page for decoding.
+fn start_decoders(
+    config: &Config,
+    directory: &Arc<Directory>,
+    sink: &Sink,
+    exporters: &Exporters,
+    account: &Account,
+    bad_input: &BadInput,
+    batch_queue: mpsc::Sender<crate::sink::Batch>,
+) -> Result<(Decoders, DecoderThreads)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_DECODERS);
+    let registry = Arc::new(crate::definitions::registry(&config.definitions)?);
+    let limits =
+        Arc::new(Limits { udp_sessions: config.listen.sessions.div_ceil(threads), ..Limits::default() });
+    let unknown = Arc::new(UnknownNames::default());
+    let window =
+        Window { past: config.documents.export_time_past, future: config.documents.export_time_future };
+    let batches = Batches::new(sink.clone(), config);
+    let settings = AssemblerSettings {
+        wait: config.cluster.name_wait,
+        records: config.cluster.name_wait_records.div_ceil(threads),
+    };
+    let mut queues = Vec::with_capacity(threads);
+    let mut ends = Vec::with_capacity(threads);
+    for number in 0..threads {
+        let members = Members::new(&config.cluster.name, config.cluster.exporters.clone());
+        let builder = Builder::new(Arc::clone(directory), members, window, Arc::clone(&unknown));
+        let assembler = Assembler::new(builder, batches.clone(), account.clone(), settings);
+        let decoder = Decoder::new(
+            Arc::clone(&limits),
+            Arc::clone(&registry),
+            assembler,
+            exporters.clone(),
+            account.clone(),
+            bad_input.clone(),
+        );
+        let (queue, inputs) = mpsc::channel(DECODER_QUEUE);
+        let (ended, end) = tokio::sync::oneshot::channel();
+        let batch_queue = batch_queue.clone();
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new()
+            .name(format!("decoder-{number}"))
+            .spawn(move || {
+                runtime.block_on(decoder.run(inputs, batch_queue));
+                // Nobody may wait any more.
+                ended.send(()).unwrap_or_default();
+            })
+            .context("starting a decoder's thread")?;
+        queues.push(queue);
+        ends.push(end);
+    }
+    Ok((Decoders::new(queues), DecoderThreads(ends)))
+}
+
+fn say_farewell(account: &Account) {
+    let statement = account.statement();
+    let lost: u64 =
+        statement.dropped.iter().filter(|(reason, _)| *reason == "shutdown").map(|(_, n)| n).sum();
+    if lost > 0 || statement.in_flight > 0 {
+        error!(lost, in_flight = statement.in_flight, "stopped before everything was stored");
+    } else {
+        info!(
+            records = statement.records,
+            stored = statement.stored,
+            "stopped; everything that came is accounted for"
+        );
+    }
+}
+
+/// Messages that may wait for a decoder: at 1,400 octets 23 MB a decoder at the most (64 kB messages over TCP wait
+/// in their connections).
+const DECODER_QUEUE: usize = 16_384;
+
+/// Beyond that the sink is the bottleneck by far.
+const MOST_DECODERS: usize = 16;

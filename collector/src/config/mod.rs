@@ -1,0 +1,189 @@
+//! The collector's configuration: `collector.yml` in, a [`Config`] that cannot be wrong out, or every fault of
+//! the file at once.
+
+mod section;
+
+mod read;
+mod secret;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+
+use podflow_daemon::config::BadConfig;
+
+pub use secret::Secret;
+
+/// Everything that the collector can be told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where records come in.
+    pub listen: Listen,
+    /// Files in the Logstash netflow codec's definition format, later ones win.
+    pub definitions: Vec<PathBuf>,
+    /// Who stands behind an address.
+    pub cluster: Cluster,
+    /// Shape of the documents.
+    pub documents: Documents,
+    /// What the agents are set to; the page draws no finer buckets.
+    pub export_interval: Duration,
+    /// Where documents go.
+    pub store: Store,
+    /// How documents are gathered before they go.
+    pub batch: BatchLimits,
+    /// Page, query API, health, metrics; `None` switches them off.
+    pub http: Option<SocketAddr>,
+    /// How long a stopping collector may take to hand on what it has.
+    pub drain_deadline: Duration,
+}
+
+/// Where records come in.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// UDP listeners.
+    pub udp: Vec<SocketAddr>,
+    /// TCP listeners.
+    pub tcp: Vec<SocketAddr>,
+    /// Open TCP and TLS connections at once; further ones are refused and counted.
+    pub connections: usize,
+    /// A connection that sent nothing for this long is closed.
+    pub idle_timeout: Duration,
+    /// Transport sessions remembered at once (UDP exporters and connections).
+    pub sessions: usize,
+    /// Receive buffer asked of the kernel for each UDP socket, octets.
+    pub receive_buffer: usize,
+}
+
+/// Who stands behind an address.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// The name that the agents of this cluster put into their observation domain.
+    pub name: String,
+    /// Inventory file instead of a Kubernetes API.
+    pub inventory: Option<PathBuf>,
+    /// Whether to watch the Kubernetes API.
+    pub kubernetes: Kubernetes,
+    /// Exporters of this cluster beside those whose observation domain says so.
+    pub exporters: Vec<IpNet>,
+    /// How long a record with an unnamed address of the cluster waits for the name.
+    pub name_wait: Duration,
+    /// Records that may wait for names at once.
+    pub name_wait_records: usize,
+}
+
+/// Whether to watch the Kubernetes API.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kubernetes {
+    /// Where the process runs in a Pod and no inventory is given.
+    Auto,
+    /// Always, with the usual kubeconfig or the Pod's service account.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Shape of the documents.
+#[derive(Clone, Copy, Debug)]
+pub struct Documents {
+    /// An export time further than this behind the clock is replaced by the receive time.
+    pub export_time_past: Duration,
+    /// An export time further than this ahead of the clock is replaced by the receive time.
+    pub export_time_future: Duration,
+    /// Whether options records become documents.
+    pub options: bool,
+}
+
+/// Where documents go.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// The collector's own store.
+    Embedded(Embedded),
+    /// Elasticsearch or OpenSearch.
+    Elasticsearch(Box<Elasticsearch>),
+}
+
+/// The embedded store.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Documents older than this are deleted.
+    pub retention: Duration,
+    /// The oldest documents are deleted when the folder holds more octets; `None` for no such bound.
+    pub max_size: Option<u64>,
+}
+
+/// Elasticsearch or OpenSearch.
+#[derive(Clone, Debug)]
+pub struct Elasticsearch {
+    /// One or more servers of one cluster.
+    pub hosts: Vec<String>,
+    /// How to log in.
+    pub auth: Auth,
+    /// Certificate authorities to trust instead of the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// Client certificate and key, PEM.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// Indices are `<prefix>YYYY.MM.dd`.
+    pub index_prefix: String,
+    /// Name of the index template.
+    pub template: String,
+    /// Shards of a new index.
+    pub shards: u64,
+    /// Replicas of a new index; `None` leaves it to `auto_expand_replicas: 0-1`.
+    pub replicas: Option<u64>,
+    /// Refresh interval of a new index.
+    pub refresh_interval: String,
+    /// Further index settings, as they are.
+    pub settings: Map<String, Value>,
+    /// Indices older than this are deleted, if they are ours.
+    pub retention: Option<Duration>,
+    /// Whether request bodies are compressed.
+    pub gzip: bool,
+    /// Bulk requests under way at once, at most.
+    pub in_flight: usize,
+    /// How long a request may take.
+    pub timeout: Duration,
+}
+
+/// How to log in.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// User and password.
+    Basic(String, Secret),
+    /// An encoded API key.
+    ApiKey(Secret),
+    /// A bearer token.
+    Bearer(Secret),
+}
+
+/// How documents are gathered before they go.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchLimits {
+    /// Octets of a batch.
+    pub octets: usize,
+    /// Documents of a batch.
+    pub documents: usize,
+    /// Age of a batch's first document.
+    pub age: Duration,
+    /// Batches that may wait or be under way at once; then receiving pauses (TCP) or drops (UDP).
+    pub queue: usize,
+}
+
+impl Config {
+    /// Reads a configuration file; without one, everything is as the defaults say.
+    ///
+    /// # Errors
+    /// Every fault of the file.
+    pub fn load(path: Option<&Path>) -> Result<Self, BadConfig> {
+        let Some(path) = path else { return Self::parse("") };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| BadConfig::one(format_args!("reading {}: {error}", path.display())))?;
+        Self::parse(&text)
+    }
+}

@@ -1,0 +1,52 @@
+//! What the collector serves: health, metrics, `/status`, the query API under `/es`, and the web page.
+
+mod pass;
+mod status;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use podflow_daemon::http::SharedRegistry;
+use podflow_daemon::readiness::Readiness;
+
+use crate::sink::Sink;
+
+pub(crate) use status::Status;
+
+/// All pages.
+pub(crate) fn router(readiness: Readiness, registry: SharedRegistry, status: Status, sink: &Sink) -> Router {
+    let status = Arc::new(status);
+    let query = match sink {
+        Sink::Embedded(store) => crate::es::router(Arc::clone(store)),
+        Sink::Elasticsearch(server) => pass::router(Arc::clone(server)),
+    };
+    podflow_daemon::http::router(readiness, registry)
+        .route("/status", get(async move || axum::Json(status.json())))
+        .nest("/es", query)
+        .merge(crate::page::router())
+}
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// When the runtime does not take the socket.
+pub(crate) async fn serve(
+    listener: std::net::TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let address = listener.local_addr().context("asking for a listener's address")?;
+    let listener = tokio::net::TcpListener::from_std(listener).context("serving the web page")?;
+    info!(address = %address, "web page, /es, /status, /metrics on http://{address}");
+    // A browser's open connection must not keep the process: what is under way then is given up.
+    let served = axum::serve(listener, router).into_future();
+    tokio::select! {
+        result = served => result.context("serving the web page"),
+        () = shutdown.cancelled() => Ok(()),
+    }
+}

@@ -1,0 +1,8 @@
+//! The web page.
+
+use axum::Router;
+
+/// The page's routes.
+pub(crate) fn router() -> Router {
+    Router::new()
+}

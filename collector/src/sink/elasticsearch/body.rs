@@ -1,0 +1,123 @@
+//! The body of a bulk request: two lines a document, and where each document begins.
+
+use crate::document::model::Document;
+use crate::document::{json, time};
+
+/// Documents on their way, as the lines that are sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Body {
+    /// Action and source lines, one after the other.
+    lines: Vec<u8>,
+    /// Where each document's action line begins.
+    starts: Vec<usize>,
+}
+
+impl Body {
+    /// Adds a document for its day's index.
+    pub(crate) fn add(&mut self, index_prefix: &str, document: &Document<'_>) {
+        self.starts.push(self.lines.len());
+        let lines = &mut self.lines;
+        lines.extend_from_slice(br#"{"create":{"_index":""#);
+        lines.extend_from_slice(index_prefix.as_bytes());
+        day(document.timestamp, lines);
+        lines.extend_from_slice(br#"","_id":""#);
+        lines.extend_from_slice(&document.id.text());
+        lines.extend_from_slice(b"\"}}\n");
+        json::write(document, lines);
+        lines.push(b'\n');
+    }
+
+    /// How many documents.
+    pub(crate) fn documents(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// How many octets.
+    pub(crate) fn octets(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The lines, as they are sent.
+    pub(crate) fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
+    /// Both lines of the document at `place`.
+    pub(crate) fn document(&self, place: usize) -> &[u8] {
+        let start = self.starts.get(place).copied().unwrap_or(self.lines.len());
+        let end = self.starts.get(place + 1).copied().unwrap_or(self.lines.len());
+        self.lines.get(start..end).unwrap_or_default()
+    }
+
+    /// A body of the documents at these places alone.
+    pub(crate) fn only(&self, places: impl IntoIterator<Item = usize>) -> Self {
+        let mut body = Self::default();
+        for place in places {
+            body.starts.push(body.lines.len());
+            body.lines.extend_from_slice(self.document(place));
+        }
+        body
+    }
+
+    /// Two bodies of half the documents each.
+    pub(crate) fn halves(&self) -> (Self, Self) {
+        let middle = self.documents() / 2;
+        (self.only(0..middle), self.only(middle..self.documents()))
+    }
+}
+
+/// `2026.11.22`, the UTC day of a time.
+pub(crate) fn day(millis: i64, out: &mut Vec<u8>) {
+    let mut text = Vec::with_capacity(24);
+    time::write(millis, &mut text);
+    for octet in text.iter().take("2026-11-22".len()) {
+        out.push(if *octet == b'-' { b'.' } else { *octet });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::model::DocumentId;
+
+    fn body(documents: u8) -> Body {
+        let mut body = Body::default();
+        for number in 0..documents {
+            body.add(
+                "flow-",
+                &Document {
+                    id: DocumentId([number; 15]),
+                    timestamp: 1_795_377_600_000,
+                    host: "10.0.0.5".parse().unwrap(),
+                    fields: Vec::new(),
+                },
+            );
+        }
+        body
+    }
+
+    #[test]
+    fn two_lines_a_document() {
+        assert_eq!(
+            String::from_utf8(body(1).lines).unwrap(),
+            concat!(
+                r#"{"create":{"_index":"flow-2026.11.22","_id":"AAAAAAAAAAAAAAAAAAAA"}}"#,
+                "\n",
+                r#"{"@timestamp":"2026-11-22T20:00:00.000Z","@version":"1","type":"ipfix","host":"10.0.0.5","ipfix":{}}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn parts_keep_whole_documents() {
+        let body = body(5);
+        let (first, second) = body.halves();
+        assert_eq!((first.documents(), second.documents()), (2, 3));
+        assert_eq!([first.lines(), second.lines()].concat(), body.lines());
+        let some = body.only([1, 4]);
+        assert_eq!(some.document(1), body.document(4));
+        assert_eq!(some.octets(), body.document(1).len() + body.document(4).len());
+        assert!(body.document(5).is_empty());
+    }
+}

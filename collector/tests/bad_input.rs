@@ -1,0 +1,120 @@
+//! What peers send that cannot be used: counted, told once for each exporter and kind, and everything else goes on.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
+
+mod support;
+
+use support::{Exporter, Running, difference};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+/// The counter of a kind on the metrics page.
+async fn bad_input(collector: &Running, kind: &str) -> u64 {
+    let metrics = collector.text("metrics").await;
+    let start = format!("podflow_collector_bad_input_total{{kind=\"{kind}\"}} ");
+    metrics.lines().find_map(|line| line.strip_prefix(&start)).map_or(0, |count| count.parse().unwrap())
+}
+
+async fn until_bad_input(collector: &Running, kind: &str, count: u64) {
+    collector.until("anything", |_| true).await;
+    for _ in 0..600 {
+        if bad_input(collector, kind).await >= count {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(bad_input(collector, kind).await, count, "{kind}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_datagrams_do_not_stop_the_good_ones() {
+    let collector = Running::start("");
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut exporter = Exporter::udp(7);
+    for round in 0..3 {
+        socket.send_to(b"this is no IPFIX at all", collector.udp).await.unwrap();
+        for message in exporter.records(5) {
+            socket.send_to(&message, collector.udp).await.unwrap();
+        }
+        socket.send_to(&[], collector.udp).await.unwrap();
+        let stored = (round + 1) * 5;
+        collector.until("the good records", |status| status["stored"] == stored).await;
+    }
+    until_bad_input(&collector, "version", 3).await;
+    let status = collector.status().await;
+    assert_eq!(status["received"]["dropped_messages"]["malformed"], 6);
+    assert_eq!(difference(&status), 0);
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_garbage_is_closed_and_others_go_on() {
+    let collector = Running::start("");
+    let mut good = TcpStream::connect(collector.tcp).await.unwrap();
+    let mut exporter = Exporter::stream(7);
+    for message in exporter.records(5) {
+        good.write_all(&message).await.unwrap();
+    }
+    let mut bad = TcpStream::connect(collector.tcp).await.unwrap();
+    bad.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    // The collector closes it; whether by FIN or RST is the kernel's affair.
+    let _closed = bad.read_to_end(&mut rest).await;
+    assert!(rest.is_empty());
+    for message in exporter.records(5) {
+        good.write_all(&message).await.unwrap();
+    }
+    collector.until("the good records", |status| status["stored"] == 10).await;
+    until_bad_input(&collector, "framing", 1).await;
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_template_is_said_and_its_data_waits() {
+    let collector = Running::start("");
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut exporter = Exporter::udp(7);
+    let with_template = exporter.records(1).remove(0);
+    let without = exporter.records(3).remove(0);
+    socket.send_to(&without, collector.udp).await.unwrap();
+    until_bad_input(&collector, "unknown_template", 1).await;
+    assert_eq!(collector.status().await["stored"], 0);
+    socket.send_to(&with_template, collector.udp).await.unwrap();
+    collector.until("held records too", |status| status["stored"] == 4).await;
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncated_message_is_dropped_whole() {
+    let collector = Running::start("");
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut exporter = Exporter::udp(7);
+    let whole = exporter.records(4).remove(0);
+    socket.send_to(&whole[..whole.len() - 3], collector.udp).await.unwrap();
+    until_bad_input(&collector, "message_length", 1).await;
+    assert_eq!(collector.status().await["received"]["records"], 0);
+    socket.send_to(&whole, collector.udp).await.unwrap();
+    collector.until("the whole message", |status| status["stored"] == 4).await;
+
+    let mut stream = TcpStream::connect(collector.tcp).await.unwrap();
+    let message = Exporter::stream(8).records(4).remove(0);
+    stream.write_all(&message[..message.len() - 3]).await.unwrap();
+    drop(stream);
+    until_bad_input(&collector, "cut_message", 1).await;
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn octet_by_octet_or_all_at_once_a_stream_is_the_same() {
+    let collector = Running::start("");
+    let mut stream = TcpStream::connect(collector.tcp).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut exporter = Exporter::stream(7);
+    for octet in exporter.records(2).concat() {
+        stream.write_all(&[octet]).await.unwrap();
+    }
+    let many: Vec<u8> = (0..50).flat_map(|_| exporter.records(3).concat()).collect();
+    stream.write_all(&many).await.unwrap();
+    collector.until("every record", |status| status["stored"] == 152).await;
+    collector.stop().await;
+}

@@ -1,0 +1,165 @@
+//! A collector on free ports with the embedded store in a folder of its own, and exporters to send to it.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "each test file uses its part; a test may fail here"
+)]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use podflow_collector::app::{self, Listeners};
+use podflow_collector::config::Config;
+use podflow_ipfix::ElementKey;
+use podflow_ipfix::export::{ExportSettings, ExportingSession};
+use podflow_ipfix::registry::Registry;
+use podflow_ipfix::template::{FieldSpecifier, Template, TemplateId};
+use podflow_ipfix::value::Value;
+use serde_json::Value as Json;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A running collector.
+pub struct Running {
+    pub udp: SocketAddr,
+    pub tcp: SocketAddr,
+    pub http: SocketAddr,
+    pub folder: TempDir,
+    shutdown: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    /// A collector with free ports on loopback; `extra` is YAML added to its configuration.
+    pub fn start(extra: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), extra)
+    }
+
+    /// The same over the store that `folder` holds.
+    pub fn start_in(folder: TempDir, extra: &str) -> Self {
+        let path = folder.path().display();
+        let store = if extra.contains("store:") {
+            String::new()
+        } else {
+            format!("store: {{embedded: {{path: '{path}/data'}}}}\n")
+        };
+        let text = format!(
+            "listen: {{udp: ['127.0.0.1:0'], tcp: ['127.0.0.1:0']}}\n\
+             http: {{listen: '127.0.0.1:0'}}\n{store}{extra}"
+        );
+        let config = Config::parse(&text).unwrap_or_else(|faults| panic!("{text}\n{faults}"));
+        let listeners = app::bind(&config).unwrap();
+        Self::run(config, listeners, folder)
+    }
+
+    fn run(config: Config, listeners: Listeners, folder: TempDir) -> Self {
+        let shutdown = CancellationToken::new();
+        let udp = listeners.udp[0].local_addr().unwrap();
+        let tcp = listeners.tcp[0].local_addr().unwrap();
+        let http = listeners.http.as_ref().unwrap().local_addr().unwrap();
+        let task = tokio::spawn(app::run(config, listeners, shutdown.clone()));
+        Self { udp, tcp, http, folder, shutdown, task }
+    }
+
+    /// `/status`.
+    pub async fn status(&self) -> Json {
+        self.get("status").await
+    }
+
+    /// A page as JSON.
+    pub async fn get(&self, path: &str) -> Json {
+        let url = format!("http://{}/{path}", self.http);
+        reqwest::get(&url).await.unwrap().json().await.unwrap()
+    }
+
+    /// A page as text.
+    pub async fn text(&self, path: &str) -> String {
+        let url = format!("http://{}/{path}", self.http);
+        reqwest::get(&url).await.unwrap().text().await.unwrap()
+    }
+
+    /// Waits until the status satisfies `wanted`, or fails with the last one.
+    pub async fn until(&self, what: &str, wanted: impl Fn(&Json) -> bool) -> Json {
+        let mut status = Json::Null;
+        for _ in 0..600 {
+            status = self.status().await;
+            if wanted(&status) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("waited in vain for {what}: {status:#}");
+    }
+
+    /// Asks it to stop and waits until it has; gives back the folder.
+    pub async fn stop(self) -> TempDir {
+        self.shutdown.cancel();
+        self.task.await.unwrap().unwrap();
+        self.folder
+    }
+}
+
+/// The books of a status page: received less everything that became of it.
+pub fn difference(status: &Json) -> i64 {
+    let number = |value: &Json| value.as_i64().unwrap();
+    let dropped: i64 = status["dropped"].as_object().unwrap().values().map(number).sum();
+    number(&status["received"]["records"])
+        - number(&status["stored"])
+        - number(&status["duplicates"])
+        - number(&status["rejected"])
+        - number(&status["in_flight"])
+        - dropped
+}
+
+/// An exporter of one small template: source, destination, octets.
+pub struct Exporter {
+    session: ExportingSession,
+    next: u32,
+}
+
+impl Exporter {
+    /// An exporter over a stream.
+    pub fn stream(domain: u32) -> Self {
+        Self::with(ExportSettings::stream(domain))
+    }
+
+    /// An exporter over UDP.
+    pub fn udp(domain: u32) -> Self {
+        Self::with(ExportSettings::udp(domain, 1400))
+    }
+
+    fn with(settings: ExportSettings) -> Self {
+        let fields =
+            [(8, 4), (12, 4), (1, 8)].map(|(id, length)| FieldSpecifier::new(ElementKey::iana(id), length));
+        let template = Template::new(TEMPLATE, fields.to_vec()).unwrap();
+        let session = ExportingSession::new(settings, vec![template], &Registry::standard()).unwrap();
+        Self { session, next: 0 }
+    }
+
+    /// Messages with `count` records that were never sent before.
+    pub fn records(&mut self, count: u32) -> Vec<Vec<u8>> {
+        let now = now_ms();
+        for _ in 0..count {
+            let source = Value::Ipv4(self.next.into());
+            let destination = Value::Ipv4([192, 0, 2, 1].into());
+            self.next += 1;
+            self.session
+                .add(now, TEMPLATE, [source, destination, Value::Unsigned(self.next.into())])
+                .unwrap();
+        }
+        self.session.flush(now);
+        std::iter::from_fn(|| self.session.next_message()).map(|message| message.octets).collect()
+    }
+}
+
+/// The template of [`Exporter`].
+pub const TEMPLATE: TemplateId = TemplateId::constant(256);
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
