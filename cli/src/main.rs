@@ -1,5 +1,7 @@
 //! `podflow`, the user's command: reads the command line and hands over to the module of that name.
 
+mod decode;
+
 mod demo;
 
 use std::process::ExitCode;
@@ -18,15 +20,17 @@ struct Arguments {
 enum Command {
     /// A small cluster on this machine: real traffic, an agent on every Node, a collector, and the web page.
     Demo(demo::Options),
+    Decode(decode::Arguments),
 }
 
 fn main() -> ExitCode {
     // No runtime here: the demo has to move into a user namespace while the process has one thread.
     let done = match Arguments::parse().command {
-        Command::Demo(options) => demo::run(&options),
+        Command::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Decode(arguments) => decode::run(&arguments),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("podflow: {error:#}");
             ExitCode::FAILURE

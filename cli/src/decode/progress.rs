@@ -1,0 +1,56 @@
+//! A bar on stderr while files are read, where stdout is a terminal too; nothing otherwise.
+
+use std::fs;
+use std::io::{self, IsTerminal as _, Read};
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How much of the files has been read.
+#[derive(Debug)]
+pub(super) struct Progress {
+    bar: ProgressBar,
+}
+
+/// A reader that tells how much it read.
+pub(super) struct Counted<'p> {
+    bar: &'p ProgressBar,
+    inner: Box<dyn Read>,
+}
+
+impl Progress {
+    /// A bar as long as the files together; of unknown length where one is not a regular file.
+    pub(super) fn new(files: &[PathBuf]) -> Self {
+        let terminal = io::stderr().is_terminal() && io::stdout().is_terminal();
+        let length: Option<u64> = files
+            .iter()
+            .map(|path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|file| file.len()))
+            .sum();
+        let bar = match length {
+            _ if !terminal => ProgressBar::hidden(),
+            Some(length) => ProgressBar::new(length),
+            None => ProgressBar::no_length(),
+        };
+        let style = "{bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        Self { bar }
+    }
+
+    pub(super) fn counted(&self, inner: Box<dyn Read>) -> Counted<'_> {
+        Counted { bar: &self.bar, inner }
+    }
+
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let octets = self.inner.read(buffer)?;
+        self.bar.inc(octets as u64);
+        Ok(octets)
+    }
+}
