@@ -14,6 +14,7 @@ pub mod profile;
 pub mod derived;
 pub mod index;
 
+pub mod definitions;
 pub mod page;
 
 pub use derived::{DERIVED, DerivedField};
