@@ -1,1 +1,22 @@
-//! The Node agent: conntrack to IPFIX.
+//! The Node agent: reads the kernel's connection tracking, names what is local, and exports IPFIX.
+//!
+//! The modules stand in the order in which the data passes.
+
+pub mod config;
+
+mod conntrack;
+
+mod tracker;
+
+mod store;
+
+mod enrich;
+
+mod export;
+
+mod clock;
+mod metrics;
+
+mod app;
+
+pub use app::{RunOptions, run};

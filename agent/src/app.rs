@@ -1,0 +1,194 @@
+//! The agent as a whole: what is started, in which order, and how it ends.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use arc_swap::ArcSwap;
+use podflow_cluster::Directory;
+use podflow_cluster::kubernetes::{self, Scope};
+use podflow_daemon::http::{SharedRegistry, router};
+use podflow_daemon::readiness::Readiness;
+use podflow_flow::record::observation_domain;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::enrich::Names;
+use crate::export::{Exporter, ExporterSettings};
+use crate::metrics::{ExportMetrics, TrackerMetrics};
+use crate::store::moment::Schedule;
+use crate::store::{Limits, Memory};
+use crate::tracker::{Settings, Tracker};
+
+/// What the command line says beside the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// Names come from this file; else from the Kubernetes API.
+    pub inventory: Option<PathBuf>,
+    /// Name of this Node.
+    pub node_name: String,
+}
+
+/// Runs the agent in the network namespace of this thread until `shutdown`, and exports what is left.
+///
+/// # Errors
+/// When conntrack cannot be read, or names cannot be had at all.
+pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToken) -> Result<()> {
+    let readiness = Readiness::default();
+    let registry: SharedRegistry = Arc::new(Mutex::new(Registry::default()));
+    serve_status(config.status_addr, readiness.clone(), &registry, &shutdown).await;
+    if !config.ignored.is_empty() {
+        info!(
+            keys = config.ignored.join(", "),
+            "keys of Antrea's that mean nothing to this agent are ignored"
+        );
+    }
+    let Some(collector) = config.collector.clone().filter(|_| config.enabled) else {
+        info!("FlowExporter is off: nothing is exported");
+        shutdown.cancelled().await;
+        return Ok(());
+    };
+
+    let directory = Arc::new(Directory::default());
+    directory.set_cluster_ranges(config.cluster_ranges.clone());
+    follow_names(&options, &config, &directory, &readiness, &shutdown).await?;
+
+    let clock = Clock::start();
+    let (tracker_metrics, export_metrics) = {
+        let mut registry = registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (TrackerMetrics::register(&mut registry), ExportMetrics::register(&mut registry))
+    };
+    let settings = Settings {
+        poll_interval: config.poll_interval,
+        zones: config.zones.clone(),
+        limits: Limits {
+            connections: config.max_connections,
+            ended: config.max_ended_flows,
+            schedule: Schedule::new(config.export_interval, config.poll_interval, config.idle_timeout),
+        },
+    };
+    let memory = |opened_ms| Memory { since_ms: opened_ms, ..Memory::default() };
+    let tracker = Tracker::open(settings, clock, memory, tracker_metrics).context("reading conntrack")?;
+    let store = tracker.store();
+    let tracking = tracker.start().context("starting the conntrack thread")?;
+
+    let names = Arc::new(Names {
+        directory: Arc::clone(&directory),
+        node: options.node_name.as_str().into(),
+        services: config.service_names,
+        interfaces: ArcSwap::from_pointee(own_addresses()),
+        tunnels: config.tunnels.clone(),
+        exclude: config.exclude.clone(),
+        collector: ArcSwap::from_pointee(None),
+    });
+    tokio::spawn(follow_addresses(Arc::clone(&names), shutdown.clone()));
+    let exporter = Exporter {
+        settings: ExporterSettings {
+            collector,
+            profile: config.template,
+            domain: observation_domain(&config.cluster_name, &options.node_name),
+        },
+        store,
+        names,
+        clock,
+        metrics: export_metrics,
+    };
+    // Producers stop first: the exporter drains after the last poll.
+    let last_poll_done = CancellationToken::new();
+    let exporting = tokio::spawn(exporter.run(last_poll_done.clone()));
+    shutdown.cancelled().await;
+    tokio::task::spawn_blocking(|| tracking.stop()).await.context("the last poll")?;
+    last_poll_done.cancel();
+    exporting.await.context("the last export")
+}
+
+/// Starts whatever tells us who is behind an address.
+async fn follow_names(
+    options: &RunOptions,
+    config: &Config,
+    directory: &Arc<Directory>,
+    readiness: &Readiness,
+    shutdown: &CancellationToken,
+) -> Result<()> {
+    let (directory, shutdown) = (Arc::clone(directory), shutdown.clone());
+    if let Some(path) = options.inventory.clone() {
+        // Read once here, so that a file that is no inventory ends the start.
+        podflow_cluster::Inventory::read(&path)?;
+        tokio::spawn(async move {
+            if let Err(error) = podflow_cluster::inventory::follow(path, directory, shutdown).await {
+                error!("{error:#}");
+            }
+        });
+        return Ok(());
+    }
+    let client = kubernetes::client().await?;
+    let scope = Scope::Node { name: options.node_name.as_str().into(), services: config.service_names };
+    let readiness = readiness.clone();
+    tokio::spawn(async move {
+        if let Err(error) = kubernetes::follow(client, scope, directory, &readiness, shutdown).await {
+            error!("{error:#}");
+        }
+    });
+    Ok(())
+}
+
+/// Serves the pages; an occupied port is said and changes nothing else.
+async fn serve_status(
+    address: SocketAddr,
+    readiness: Readiness,
+    registry: &SharedRegistry,
+    shutdown: &CancellationToken,
+) {
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            warn!(%address, %error, "status pages cannot be served there; the export goes on without them");
+            return;
+        }
+    };
+    info!(%address, "status pages: /healthz, /readyz, /metrics");
+    let pages = router(readiness, Arc::clone(registry));
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        let serving = axum::serve(listener, pages).with_graceful_shutdown(shutdown.cancelled_owned());
+        if let Err(error) = serving.await {
+            warn!(%error, "the status pages ended");
+        }
+    });
+}
+
+/// Looks again for this Node's own addresses.
+async fn follow_addresses(names: Arc<Names>, shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(tokio::time::sleep(ADDRESSES_AGAIN)).await.is_some() {
+        names.interfaces.store(Arc::new(own_addresses()));
+    }
+}
+
+/// The addresses of every interface of this network namespace.
+fn own_addresses() -> Vec<IpAddr> {
+    let interfaces = match nix::ifaddrs::getifaddrs() {
+        Ok(interfaces) => interfaces,
+        Err(error) => {
+            warn!(%error, "this Node's own addresses cannot be listed");
+            return Vec::new();
+        }
+    };
+    interfaces
+        .filter_map(|interface| interface.address)
+        .filter_map(|address| {
+            address
+                .as_sockaddr_in()
+                .map(|v4| IpAddr::V4(v4.ip()))
+                .or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+        })
+        .collect()
+}
+
+/// A new bridge or tunnel device is known within so long.
+const ADDRESSES_AGAIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,12 @@
+//! Export: reports out of the store, judged and named, into messages, to the collector.
+//!
+//! `transport` connects and carries octets, `session` fills messages and knows which reports each holds, `exporter`
+//! is the loop that joins them and comes back after a failure.
+
+mod transport;
+
+mod session;
+
+mod exporter;
+
+pub(crate) use exporter::{Exporter, ExporterSettings};

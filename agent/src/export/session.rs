@@ -1,0 +1,81 @@
+//! Fills messages with records and knows, until they are sent, which reports they hold.
+
+use std::collections::VecDeque;
+
+use anyhow::{Context, Result};
+use podflow_flow::{FlowRecord, Profile, profile};
+use podflow_ipfix::error::EncodeError;
+use podflow_ipfix::export::{ExportSettings, ExportingSession, Message};
+use podflow_ipfix::registry::Registry;
+use podflow_ipfix::template::TemplateId;
+
+use crate::store::Report;
+
+/// One transport session's messages.
+pub(crate) struct Session {
+    profile: Profile,
+    messages: ExportingSession,
+    /// Reports in messages that were not sent yet, in the order of the messages.
+    in_hand: VecDeque<Report>,
+}
+
+/// What adding a record did beside adding it.
+pub(crate) struct Added {
+    /// Strings were cut so that it fits a datagram.
+    pub(crate) strings_cut: bool,
+}
+
+impl Session {
+    /// A session that begins with its templates.
+    pub(crate) fn new(profile: Profile, settings: ExportSettings) -> Result<Self> {
+        let templates = vec![profile.template(true)?, profile.template(false)?];
+        let messages = ExportingSession::new(settings, templates, &Registry::standard())
+            .context("making the export session's templates")?;
+        Ok(Self { profile, messages, in_hand: VecDeque::new() })
+    }
+
+    /// Adds the record of a report.
+    ///
+    /// # Errors
+    /// When it cannot be written; then nothing was added.
+    pub(crate) fn add(&mut self, report: Report, record: &FlowRecord<'_>) -> Result<Added, EncodeError> {
+        let id = if record.is_ipv4() { profile::TEMPLATE_IPV4 } else { profile::TEMPLATE_IPV6 };
+        let added =
+            self.messages.add(report.made_ms, TemplateId::constant(id), self.profile.values(record))?;
+        self.in_hand.push_back(report);
+        Ok(Added { strings_cut: added.strings_cut })
+    }
+
+    /// Makes what was added ready to be sent.
+    pub(crate) fn flush(&mut self, now_ms: u64) {
+        self.messages.flush(now_ms);
+    }
+
+    /// The next message.
+    pub(crate) fn next_message(&mut self) -> Option<Message> {
+        self.messages.next_message()
+    }
+
+    /// A message was sent: its reports are out of hand.
+    pub(crate) fn sent(&mut self, message: &Message) {
+        let records = usize::try_from(message.records).unwrap_or(usize::MAX).min(self.in_hand.len());
+        self.in_hand.drain(..records);
+    }
+
+    /// Templates alone, so that a path and a collector without traffic stay warm.
+    pub(crate) fn keep_alive(&mut self, now_ms: u64) {
+        self.messages.send_templates(now_ms);
+        self.messages.flush(now_ms);
+    }
+
+    /// When the last message was made, milliseconds since 1970; 0 before the first.
+    pub(crate) fn last_message_ms(&self) -> u64 {
+        self.messages.last_message_ms()
+    }
+
+    /// Gives up what was not sent: the last first, so that given back one by one they keep their order.
+    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Report> {
+        self.messages.restart();
+        std::mem::take(&mut self.in_hand).into_iter().rev()
+    }
+}

@@ -1,0 +1,147 @@
+//! One connection in the store: its counters, what of them was reported, and where it is in its life.
+
+use podflow_flow::FlowEndReason;
+
+use crate::conntrack::entry::{ProtocolState, Status};
+use crate::conntrack::{Counters, Entry};
+use crate::store::key::{ConnectionKey, Endpoint};
+use crate::store::moment::Schedule;
+use crate::store::{Memory, Now};
+
+/// One connection. Plain data, some 250 octets: 200,000 of them are held on a busy Node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connection {
+    pub(crate) key: ConnectionKey,
+    /// The flow's name in records.
+    pub(crate) flow_id: u64,
+    /// Where answers go: the source after its translation.
+    pub(crate) translated_source: Endpoint,
+    /// Totals as last seen.
+    pub(crate) counters: Counters,
+    /// Totals at the previous record.
+    pub(crate) reported: Counters,
+    /// Birth, milliseconds since 1970; the first sight where the kernel has no timestamps.
+    pub(crate) start_ms: u64,
+    /// When the counters were last seen to move: the flow's end as far as it is known.
+    pub(crate) moved_ms: u64,
+    /// When the previous record was made; 0 where there was none.
+    pub(crate) reported_ms: u64,
+    pub(crate) status: Status,
+    pub(crate) state: ProtocolState,
+    pub(super) phase: Phase,
+    /// Why it ended; says nothing while it lives.
+    pub(super) end_reason: FlowEndReason,
+    /// The entry carries counters.
+    pub(crate) counted: bool,
+    /// The kernel destroyed the entry, or it is gone: nothing will be heard of it again.
+    pub(super) gone: bool,
+    /// An end was reported, so that a further report is a correction.
+    pub(super) end_reported: bool,
+    /// Number of the dump that saw it last.
+    pub(super) seen: u32,
+    /// The export interval that its previous record belongs to.
+    pub(super) window: u32,
+    /// When complete dumps began to lack it, by the steady clock; 0 while they do not.
+    pub(super) missing_since_s: u32,
+}
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Phase {
+    /// It is in the table.
+    Live,
+    /// It waits to be reported as ended.
+    Ended,
+    /// It was reported as ended while its entry stays in the table for the kernel's timeout.
+    Lingering,
+}
+
+impl Connection {
+    /// A connection at its first sight.
+    pub(super) fn new(
+        entry: &Entry,
+        now: Now,
+        memory: &Memory,
+        schedule: &Schedule,
+        is_acquainted: bool,
+    ) -> Self {
+        let key = ConnectionKey::of(entry);
+        let hash = key.hash();
+        // Without the kernel's timestamps the key cannot tell lives apart, so the first sight does.
+        let flow_id = key.flow_id(if entry.start_ns.is_some() { 0 } else { now.wall_ms });
+        let start_ms = entry.start_ns.map_or(now.wall_ms, |nanoseconds| nanoseconds / 1_000_000);
+        let counters = entry.counters.unwrap_or_default();
+        let begun_before_us =
+            if entry.start_ns.is_some() { start_ms < memory.since_ms } else { !is_acquainted };
+        let reported = match memory.reported.get(&hash) {
+            Some(reported) if counters.since(reported).is_some() => *reported,
+            _ if begun_before_us => counters,
+            _ => Counters::default(),
+        };
+        Self {
+            key,
+            flow_id,
+            translated_source: Endpoint {
+                address: entry.reply.destination,
+                port: entry.reply.destination_port(),
+            },
+            counters,
+            reported,
+            start_ms: start_ms.min(now.wall_ms),
+            moved_ms: now.wall_ms,
+            reported_ms: 0,
+            status: entry.status,
+            state: entry.state,
+            phase: Phase::Live,
+            end_reason: FlowEndReason::ActiveTimeout,
+            counted: entry.counters.is_some(),
+            gone: false,
+            end_reported: false,
+            seen: 0,
+            window: schedule.window(flow_id, now.wall_ms),
+            missing_since_s: 0,
+        }
+    }
+
+    /// Takes in what a dump or an event says of it. False where it says that this is another connection under the
+    /// same key: counters went back, or TCP began again.
+    pub(super) fn update(&mut self, entry: &Entry, now: Now) -> bool {
+        let counters = entry.counters.unwrap_or(self.counters);
+        let Some(added) = counters.since(&self.counters) else { return false };
+        if self.key.start_ns == 0 && self.is_closing() && is_opening(entry.state) {
+            return false;
+        }
+        if added != Counters::default() {
+            self.moved_ms = now.wall_ms.max(self.start_ms);
+        }
+        self.counted |= entry.counters.is_some();
+        self.counters = counters;
+        self.status = entry.status;
+        if entry.state != ProtocolState::None {
+            self.state = entry.state;
+        }
+        true
+    }
+
+    /// What was not reported yet.
+    pub(crate) fn unreported(&self) -> Counters {
+        self.counters.since(&self.reported).unwrap_or_default()
+    }
+
+    /// TCP is past the last data it can carry: LAST_ACK, TIME_WAIT or CLOSE.
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.state, ProtocolState::Tcp(6..=8))
+    }
+
+    /// The reason of an end that nobody asked for.
+    pub(super) fn natural_end(&self) -> FlowEndReason {
+        match self.state {
+            ProtocolState::Tcp(4..=8) => FlowEndReason::EndOfFlow,
+            _ => FlowEndReason::IdleTimeout,
+        }
+    }
+}
+
+fn is_opening(state: ProtocolState) -> bool {
+    matches!(state, ProtocolState::Tcp(1..=3 | 9))
+}

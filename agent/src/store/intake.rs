@@ -1,0 +1,159 @@
+//! What conntrack says: dumps and destroy events.
+//!
+//! The kernel sends the destroy event before it takes the entry out of the table. So an entry that a complete dump
+//! lacks has had its event; the caller drains the event socket between the last entry of a dump and
+//! [`Store::finish_dump`]. Entries that expired but were not collected yet are left out of dumps by the kernel
+//! without an event: those are waited for.
+
+use podflow_flow::FlowEndReason;
+
+use crate::conntrack::{Counters, Entry};
+use crate::store::connection::{Connection, Phase};
+use crate::store::key::ConnectionKey;
+use crate::store::{Now, Store};
+
+impl Store {
+    /// A dump is about to be asked for.
+    pub(crate) fn begin_dump(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// One entry of the running dump. The same entry may come twice.
+    pub(crate) fn seen(&mut self, entry: &Entry, now: Now) {
+        let key = ConnectionKey::of(entry);
+        let Some(slot) = self.table.find(&key) else {
+            self.meet(&key, entry, now);
+            return;
+        };
+        let generation = self.generation;
+        let Some(connection) = self.table.get_mut(slot) else { return };
+        let before = (connection.counters, connection.is_closing());
+        let again = connection.seen == generation;
+        connection.seen = generation;
+        connection.missing_since_s = 0;
+        if !connection.update(entry, now) {
+            self.tally.restarted += 1;
+            let reason = connection.natural_end();
+            self.end(slot, reason, true);
+            self.meet(&key, entry, now);
+            return;
+        }
+        // A closed connection keeps its entry for minutes; its flow is over once it stood still for a poll.
+        let stood_still = before == (connection.counters, true) && !again;
+        if stood_still && connection.phase == Phase::Live && connection.is_closing() {
+            self.end(slot, FlowEndReason::EndOfFlow, false);
+        }
+    }
+
+    /// The running dump is over. Only where it was complete does it say that connections are gone.
+    pub(crate) fn finish_dump(&mut self, complete: bool, now: Now) {
+        let generation = self.generation;
+        self.destroyed.retain(|_, forget_after| *forget_after > generation);
+        if !complete {
+            return;
+        }
+        for slot in 0..self.table.slots() {
+            let Some(connection) = self.table.get_mut(slot) else { continue };
+            if connection.seen == generation || connection.gone {
+                continue;
+            }
+            if connection.missing_since_s == 0 {
+                connection.missing_since_s = now.steady_s.max(1);
+            }
+            let will_be_heard = connection.start_ms >= self.events_since_ms && !self.overrun;
+            if will_be_heard && now.steady_s.saturating_sub(connection.missing_since_s) < PATIENCE_S {
+                continue;
+            }
+            if connection.phase == Phase::Live {
+                self.tally.ended_unheard += 1;
+            }
+            let reason = connection.natural_end();
+            self.end(slot, reason, true);
+        }
+        self.is_acquainted = true;
+        self.overrun = false;
+    }
+
+    /// An entry was destroyed; `port_id` is that of the program that asked for it, 0 where it expired.
+    pub(crate) fn destroyed(&mut self, entry: &Entry, port_id: u32, now: Now) {
+        let key = ConnectionKey::of(entry);
+        // Remembered until a dump that begins after this one has ended.
+        if self.destroyed.len() < self.limits.connections {
+            self.destroyed.insert(key.hash(), self.generation.wrapping_add(1));
+        }
+        let found = self
+            .table
+            .find(&key)
+            .filter(|slot| self.table.get_mut(*slot).is_some_and(|connection| connection.update(entry, now)));
+        let slot = match found {
+            Some(slot) => slot,
+            None => {
+                if let Some(other) = self.table.find(&key) {
+                    self.tally.restarted += 1;
+                    let reason =
+                        self.table.get(other).map_or(FlowEndReason::IdleTimeout, Connection::natural_end);
+                    self.end(other, reason, true);
+                }
+                self.tally.born_and_dead += 1;
+                let connection = self.new_connection(entry, now);
+                self.table.insert_unindexed(connection)
+            }
+        };
+        let Some(connection) = self.table.get(slot) else { return };
+        let reason = if port_id == 0 { connection.natural_end() } else { FlowEndReason::ForcedEnd };
+        self.end(slot, reason, true);
+    }
+
+    /// Events were lost.
+    pub(crate) fn events_lost(&mut self) {
+        self.overrun = true;
+    }
+
+    /// An entry that is not in the index.
+    fn meet(&mut self, key: &ConnectionKey, entry: &Entry, now: Now) {
+        if self.destroyed.contains_key(&key.hash()) {
+            return;
+        }
+        if self.table.len() >= self.limits.connections {
+            self.tally.refused += 1;
+            return;
+        }
+        let mut connection = self.new_connection(entry, now);
+        connection.seen = self.generation;
+        self.table.insert(connection);
+    }
+
+    fn new_connection(&self, entry: &Entry, now: Now) -> Connection {
+        Connection::new(entry, now, &self.memory, &self.limits.schedule, self.is_acquainted)
+    }
+
+    /// A flow has ended; `gone`: its entry, too.
+    fn end(&mut self, slot: u32, reason: FlowEndReason, gone: bool) {
+        if gone {
+            self.table.forget(slot);
+        }
+        let Some(connection) = self.table.get_mut(slot) else { return };
+        connection.gone |= gone;
+        match connection.phase {
+            // It waits already; what was added meanwhile goes with it.
+            Phase::Ended => return,
+            Phase::Lingering if connection.unreported() == Counters::default() => {
+                self.table.remove(slot);
+                return;
+            }
+            Phase::Live | Phase::Lingering => {}
+        }
+        if !connection.counted {
+            self.tally.uncounted += 1;
+            self.table.remove(slot);
+            return;
+        }
+        connection.phase = Phase::Ended;
+        connection.end_reason = reason;
+        self.enqueue(slot);
+    }
+}
+
+/// Seconds that an entry which left the dumps without an event is waited for. The kernel collects expired entries
+/// at most a minute late.
+const PATIENCE_S: u32 = 75;

@@ -1,0 +1,135 @@
+//! The connection store: what conntrack says goes in, reports of what changed come out.
+//!
+//! In: the entries of a dump ([`Store::begin_dump`], [`Store::seen`], [`Store::finish_dump`]) and destroy events
+//! ([`Store::destroyed`]). Out: [`Store::take`] gives reports of flows that ended or are due, and commits them;
+//! [`Store::give_back`] undoes one that could not be sent, so that the sum of all deltas of a flow that were sent is
+//! its final count. No sockets, no clock, no names: times are arguments.
+
+pub(crate) mod key;
+
+pub(crate) mod connection;
+
+pub(crate) mod moment;
+
+mod intake;
+
+mod outlet;
+
+mod table;
+
+use std::collections::{HashMap, VecDeque};
+
+pub(crate) use connection::Connection;
+pub(crate) use outlet::Report;
+
+use crate::conntrack::Counters;
+use moment::Schedule;
+use table::Table;
+
+/// One reading of both clocks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Now {
+    /// Milliseconds since 1970; may be stepped.
+    pub(crate) wall_ms: u64,
+    /// Seconds of a clock that only goes forward, from an arbitrary beginning.
+    pub(crate) steady_s: u32,
+}
+
+/// What a store is allowed to hold, and when its flows are reported.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connections held; further new ones are refused, and reported by their destroy event alone.
+    pub(crate) connections: usize,
+    /// Ended flows that wait for the collector; further ones are lost.
+    pub(crate) ended: usize,
+    /// When live flows are reported.
+    pub(crate) schedule: Schedule,
+}
+
+/// What the store did since it was made. Every number only grows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Tally {
+    /// Entries refused because the store was full.
+    pub(crate) refused: u64,
+    /// Flows that were known by their destroy event only.
+    pub(crate) born_and_dead: u64,
+    /// Flows that left the table without a destroy event, so that their last packets may be missing.
+    pub(crate) ended_unheard: u64,
+    /// Flows whose counters went back under the same name: reported as ended, and begun anew.
+    pub(crate) restarted: u64,
+    /// Flows that ended without ever having counters.
+    pub(crate) uncounted: u64,
+    /// Ended flows lost because too many were waiting, with what they had not reported.
+    pub(crate) lost_flows: u64,
+    /// Packets of lost flows, both directions.
+    pub(crate) lost_packets: u64,
+    /// Octets of lost flows, both directions.
+    pub(crate) lost_octets: u64,
+}
+
+/// The connection store.
+#[derive(Debug)]
+pub(crate) struct Store {
+    limits: Limits,
+    table: Table,
+    tally: Tally,
+    /// Slots of ended flows, in the order they are to be reported.
+    ended: VecDeque<u32>,
+    /// Slots found due by the last look, not reported yet, with their flow id (a slot may be used again).
+    due: VecDeque<(u32, u64)>,
+    /// Number of the dump that runs or ran last.
+    generation: u32,
+    /// A dump was complete: from then on, what was not known is new.
+    is_acquainted: bool,
+    /// Keys (hashed) that were destroyed, and the number of the dump whose end lets them be forgotten: until then an
+    /// entry of that name may be an echo in a dump that was asked for before.
+    destroyed: HashMap<u64, u32>,
+    /// Events were lost since the last complete dump began.
+    overrun: bool,
+    /// Entries born at or after this wall-clock millisecond report their end.
+    events_since_ms: u64,
+    memory: Memory,
+}
+
+/// What was reported before this store was made.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    /// Flows begun before this were seen by nobody we know: only what they add from now on is reported.
+    pub(crate) since_ms: u64,
+    /// Totals at the last record of flows reported by an earlier run, by [`key::ConnectionKey::hash`].
+    pub(crate) reported: HashMap<u64, Counters>,
+}
+
+impl Store {
+    /// An empty store. `events_since_ms`: entries born from then on report their end (`u64::MAX`: none does).
+    pub(crate) fn new(limits: Limits, memory: Memory, events_since_ms: u64) -> Self {
+        Self {
+            limits,
+            table: Table::default(),
+            tally: Tally::default(),
+            ended: VecDeque::new(),
+            due: VecDeque::new(),
+            generation: 0,
+            is_acquainted: false,
+            destroyed: HashMap::new(),
+            overrun: false,
+            events_since_ms,
+            memory,
+        }
+    }
+
+    /// Connections held, ended ones that wait for the collector included.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Ended flows that wait for the collector.
+    pub(crate) fn waiting(&self) -> usize {
+        self.ended.len()
+    }
+
+    /// What the store did so far.
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+}

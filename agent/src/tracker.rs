@@ -1,0 +1,269 @@
+//! The thread that reads connection tracking: polls at the interval, events as they come, both into the store.
+//!
+//! A thread of its own, since netlink sockets block and belong to the network namespace of the thread that opens
+//! them: it is started from the thread that runs the agent and inherits that one's namespace.
+
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::conntrack::socket::{ConntrackError, Dump, DumpSocket, EventSocket};
+use crate::conntrack::switches::{self, Switches};
+use crate::metrics::TrackerMetrics;
+use crate::store::{Limits, Memory, Store};
+
+/// What the tracking thread is to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Time between two polls.
+    pub(crate) poll_interval: Duration,
+    /// Zones that are read; entries of others are none of ours.
+    pub(crate) zones: Vec<u16>,
+    /// Bounds and schedule of the store.
+    pub(crate) limits: Limits,
+}
+
+/// The store, shared between the tracking thread and the exporter. Held for microseconds.
+#[derive(Clone)]
+pub(crate) struct SharedStore(Arc<Mutex<Store>>);
+
+impl SharedStore {
+    pub(crate) fn new(store: Store) -> Self {
+        Self(Arc::new(Mutex::new(store)))
+    }
+
+    /// Locks the store. A panic of the other side leaves it usable: every step keeps it consistent.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Store> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads connection tracking of one network namespace.
+pub(crate) struct Tracker {
+    settings: Settings,
+    clock: Clock,
+    events: EventSocket,
+    dumps: DumpSocket,
+    store: SharedStore,
+    metrics: TrackerMetrics,
+    uncounted_said: bool,
+}
+
+impl Tracker {
+    /// Opens both sockets and sets the kernel's switches, in the network namespace of this thread.
+    ///
+    /// # Errors
+    /// Where the kernel refuses a socket.
+    pub(crate) fn open(
+        settings: Settings,
+        clock: Clock,
+        memory: impl FnOnce(u64) -> Memory,
+        metrics: TrackerMetrics,
+    ) -> Result<Self, ConntrackError> {
+        // The event socket first: an entry that is born from now on reports its end.
+        let events = EventSocket::open()?;
+        let dumps = DumpSocket::open()?;
+        let opened_ms = clock.now().wall_ms;
+        let directory = switches::directory();
+        let switches = switches::switch_on(&directory);
+        metrics
+            .max_connections
+            .set(switches::maximum(&directory).and_then(|max| max.try_into().ok()).unwrap_or(0));
+        let store = Store::new(settings.limits, memory(opened_ms), events_since(switches, opened_ms));
+        Ok(Self {
+            settings,
+            clock,
+            events,
+            dumps,
+            store: SharedStore::new(store),
+            metrics,
+            uncounted_said: false,
+        })
+    }
+
+    /// The store that this tracker fills.
+    pub(crate) fn store(&self) -> SharedStore {
+        self.store.clone()
+    }
+
+    /// Starts the thread. It polls until told to stop, then once more.
+    ///
+    /// # Errors
+    /// Where the system has no thread or no file descriptor left.
+    pub(crate) fn start(mut self) -> io::Result<Running> {
+        let (stop, stopped) = UnixStream::pair()?;
+        let thread = thread::Builder::new().name("conntrack".to_owned()).spawn(move || self.run(&stopped))?;
+        Ok(Running { stop, thread })
+    }
+
+    fn run(&mut self, stopped: &UnixStream) {
+        let mut next = Instant::now();
+        loop {
+            if Instant::now() >= next {
+                self.poll();
+                // A poll that took longer than the interval does not make the next ones follow without a pause.
+                next = (next + self.settings.poll_interval).max(Instant::now());
+            }
+            match wait(stopped, Some(&self.events), next.saturating_duration_since(Instant::now())) {
+                Woken::Stop => break,
+                Woken::Time => {}
+                Woken::Events => {
+                    // Events are taken in batches, not one wake-up each.
+                    let batch = EVENT_BATCH.min(next.saturating_duration_since(Instant::now()));
+                    if matches!(wait(stopped, None, batch), Woken::Stop) {
+                        break;
+                    }
+                    self.drain_events();
+                }
+            }
+        }
+        self.poll();
+    }
+
+    /// One poll: every zone dumped, events that came meanwhile, then the judgement on what is gone.
+    pub(crate) fn poll(&mut self) {
+        let began = Instant::now();
+        self.store.lock().begin_dump();
+        let mut total = Dump { complete: true, ..Dump::default() };
+        let mut uncounted = 0_u64;
+        for zone in &self.settings.zones {
+            let now = self.clock.now();
+            let store = &self.store;
+            let mut on_entry = |entry: &crate::conntrack::Entry| {
+                uncounted += u64::from(entry.counters.is_none());
+                store.lock().seen(entry, now);
+            };
+            match self.dumps.dump(Some(*zone), &mut on_entry) {
+                Ok(dump) => {
+                    total.entries += dump.entries;
+                    total.foreign += dump.foreign;
+                    total.unreadable += dump.unreadable;
+                    total.complete &= dump.complete;
+                }
+                Err(error) => {
+                    error!(
+                        zone,
+                        error = display_chain(&error),
+                        "conntrack poll failed; tried again at the next"
+                    );
+                    self.metrics.failed_polls.inc();
+                    total.complete = false;
+                }
+            }
+        }
+        // The kernel sends the event before it removes the entry: what this dump lacks is told by now.
+        self.drain_events();
+        let now = self.clock.now();
+        let (held, waiting, tally) = {
+            let mut store = self.store.lock();
+            store.finish_dump(total.complete, now);
+            (store.len(), store.waiting(), store.tally())
+        };
+        self.metrics.poll_seconds.observe(began.elapsed().as_secs_f64());
+        self.metrics.unreadable.inc_by(total.unreadable);
+        self.metrics.foreign.inc_by(total.foreign);
+        self.metrics.observe_table(switches::count(&switches::directory()).unwrap_or(total.entries));
+        self.metrics.observe_store(total.entries, held, waiting, &tally);
+        if uncounted > 0 && !self.uncounted_said {
+            self.uncounted_said = true;
+            warn!(
+                connections = uncounted,
+                "connections that began before the kernel's counters were on have none; they are not exported"
+            );
+        }
+    }
+
+    fn drain_events(&mut self) {
+        let now = self.clock.now();
+        let (store, zones) = (&self.store, &self.settings.zones);
+        let drained = self.events.drain(&mut |entry, port_id| {
+            if zones.contains(&entry.zones.original) || zones.contains(&entry.zones.reply) {
+                store.lock().destroyed(entry, port_id, now);
+            }
+        });
+        match drained {
+            Ok(drained) => {
+                self.metrics.events.inc_by(drained.events);
+                self.metrics.unreadable.inc_by(drained.unreadable);
+                if drained.overruns > 0 {
+                    self.metrics.overruns.inc_by(drained.overruns);
+                    self.store.lock().events_lost();
+                    warn!(
+                        "conntrack events were lost (the socket's buffer was full); the next dump tells what ended"
+                    );
+                }
+            }
+            Err(error) => {
+                error!(error = display_chain(&error), "conntrack events cannot be received");
+                self.store.lock().events_lost();
+            }
+        }
+    }
+}
+
+/// The running thread.
+pub(crate) struct Running {
+    stop: UnixStream,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Tells the thread to poll once more and end, and waits for it.
+    pub(crate) fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            error!("the conntrack thread had panicked");
+        }
+        info!("conntrack polled for the last time");
+    }
+}
+
+enum Woken {
+    Stop,
+    Events,
+    Time,
+}
+
+fn wait(stopped: &UnixStream, events: Option<&EventSocket>, time: Duration) -> Woken {
+    let mut descriptors = vec![PollFd::new(stopped.as_fd(), PollFlags::POLLIN)];
+    descriptors.extend(events.map(|events| PollFd::new(events.socket().as_fd(), PollFlags::POLLIN)));
+    // Rounded up, so that the time has come when poll returns.
+    let milliseconds = u16::try_from(time.as_millis().saturating_add(1)).unwrap_or(u16::MAX);
+    match poll(&mut descriptors, PollTimeout::from(milliseconds)) {
+        Ok(0) | Err(_) => Woken::Time,
+        Ok(_) if descriptors.first().and_then(PollFd::any).unwrap_or(false) => Woken::Stop,
+        Ok(_) => Woken::Events,
+    }
+}
+
+/// From when on entries report their end, milliseconds since 1970.
+fn events_since(switches: Switches, opened_ms: u64) -> u64 {
+    match switches {
+        Switches { events: false, .. } => u64::MAX,
+        Switches { earlier_events: true, .. } => 0,
+        // Births are stamped by the same clock; one that is stepped back costs a wait, not a record.
+        Switches { .. } => opened_ms,
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn display_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// How long events are gathered before they are taken in.
+const EVENT_BATCH: Duration = Duration::from_millis(100);

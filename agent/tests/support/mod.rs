@@ -1,0 +1,156 @@
+//! An agent on a Node of the testbed, and a collector that keeps the records it is sent.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use podflow_agent::config::Config;
+use podflow_agent::{RunOptions, run};
+use podflow_ipfix::collect::{CollectingSession, Transport};
+use podflow_ipfix::framing::Framer;
+use podflow_ipfix::registry::Registry;
+use podflow_ipfix::value::Value;
+use podflow_testbed::{Node, Testbed, plan};
+use tokio_util::sync::CancellationToken;
+
+/// One record: its elements by name, as text.
+pub type Record = HashMap<String, String>;
+
+/// Keeps what agents send until it is dropped.
+pub struct Collector {
+    records: Arc<Mutex<Vec<Record>>>,
+    pub address: SocketAddr,
+    pub protocol: &'static str,
+}
+
+impl Collector {
+    /// Listens in the testbed's collector namespace, over "tcp" or "udp".
+    pub fn start(bed: &Testbed, protocol: &'static str) -> Self {
+        let records = Arc::new(Mutex::new(Vec::new()));
+        let address = SocketAddr::new(IpAddr::V4(plan::collector().v4), 0);
+        let space = bed.collector_namespace();
+        let address = if protocol == "tcp" {
+            let listener = space.enter(|| TcpListener::bind(address)).unwrap().unwrap();
+            let address = listener.local_addr().unwrap();
+            let records = Arc::clone(&records);
+            let accept = move || {
+                for stream in listener.incoming() {
+                    let records = Arc::clone(&records);
+                    std::thread::spawn(move || read_stream(stream.unwrap(), &records));
+                }
+            };
+            drop(space.spawn("collector", accept).unwrap());
+            address
+        } else {
+            let socket = space.enter(|| UdpSocket::bind(address)).unwrap().unwrap();
+            let address = socket.local_addr().unwrap();
+            let records = Arc::clone(&records);
+            drop(space.spawn("collector", move || read_datagrams(&socket, &records)).unwrap());
+            address
+        };
+        Self { records, address, protocol }
+    }
+
+    /// Everything received so far.
+    pub fn records(&self) -> Vec<Record> {
+        self.records.lock().unwrap().clone()
+    }
+}
+
+fn read_stream(mut stream: TcpStream, records: &Mutex<Vec<Record>>) {
+    let mut session = session(Transport::Stream);
+    let mut framer = Framer::new();
+    let mut buffer = [0; 65_536];
+    while let Ok(length) = stream.read(&mut buffer) {
+        if length == 0 {
+            return;
+        }
+        framer.push(&buffer[..length]);
+        while let Some(message) = framer.next_message().unwrap() {
+            receive(&mut session, message, records);
+        }
+    }
+}
+
+fn read_datagrams(socket: &UdpSocket, records: &Mutex<Vec<Record>>) {
+    let mut sessions: HashMap<SocketAddr, CollectingSession> = HashMap::new();
+    let mut buffer = [0; 65_536];
+    while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+        let session = sessions.entry(from).or_insert_with(|| session(Transport::Udp));
+        receive(session, &buffer[..length], records);
+    }
+}
+
+fn session(transport: Transport) -> CollectingSession {
+    CollectingSession::new(transport, Arc::default(), Arc::new(Registry::standard()))
+}
+
+fn receive(session: &mut CollectingSession, message: &[u8], records: &Mutex<Vec<Record>>) {
+    let mut on_record = |record: podflow_ipfix::collect::DataRecord<'_>| {
+        let fields = record.fields().map(|(field, value)| (field.name.to_string(), shown(&value)));
+        records.lock().unwrap().push(fields.collect());
+    };
+    session.receive(0, message, &mut on_record).unwrap();
+}
+
+fn shown(value: &Value<'_>) -> String {
+    match value {
+        Value::Unsigned(number) | Value::Seconds(number) | Value::Milliseconds(number) => number.to_string(),
+        Value::String(text) => text.to_string(),
+        Value::Ipv4(address) => address.to_string(),
+        Value::Ipv6(address) => address.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// An agent that runs on a thread inside its Node.
+pub struct Agent {
+    stop: CancellationToken,
+    thread: JoinHandle<()>,
+}
+
+impl Agent {
+    /// Starts one; `more` are lines under `podflow:`.
+    pub fn start(bed: &Testbed, node: &Node, collector: &Collector, more: &str) -> Self {
+        let config = format!(
+            "flowCollectorAddr: \"{}:{}\"\nflowPollInterval: 1s\nflowExportFrequency: 4\npodflow:\n  stateFile: \"\"\n{more}",
+            collector.address, collector.protocol
+        );
+        let config = Config::parse(&config).unwrap();
+        let options = RunOptions { inventory: Some(bed.inventory_path()), node_name: node.name.clone() };
+        let stop = CancellationToken::new();
+        let shutdown = stop.clone();
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(run(config, options, shutdown)).unwrap();
+        };
+        let thread = node.space.spawn("agent", work).unwrap();
+        let agent = Self { stop, thread };
+        wait_for("the kernel's counters", || {
+            node.space
+                .enter(|| std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_acct"))
+                .unwrap()
+                .is_ok_and(|text| text.trim() == "1")
+        });
+        agent
+    }
+
+    /// Stops it as SIGTERM would, and waits until it has exported what was left.
+    pub fn stop(self) {
+        self.stop.cancel();
+        self.thread.join().unwrap();
+    }
+}
+
+/// Waits until something holds; fails after a minute.
+pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        #[allow(clippy::disallowed_methods, reason = "a test that waits for another program")]
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
