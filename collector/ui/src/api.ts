@@ -1,0 +1,119 @@
+// What the page asks the collector. Everything is on the page's own origin.
+
+import type { Spec } from "vega";
+
+export interface Grid {
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+}
+
+interface PanelPlace {
+  id: string;
+  title: string;
+  grid: Grid;
+}
+
+export interface VegaContent extends PanelPlace {
+  kind: "vega";
+  spec: Spec;
+}
+
+export interface SearchContent extends PanelPlace {
+  kind: "search";
+  columns: string[];
+}
+
+export interface MarkdownContent extends PanelPlace {
+  kind: "markdown";
+  text: string;
+}
+
+export type Panel = VegaContent | SearchContent | MarkdownContent;
+
+export interface Dashboard {
+  id: string;
+  title: string;
+  description: string;
+  panels: Panel[];
+}
+
+export interface Field {
+  name: string;
+  type: string;
+  index: string;
+  format: string | null;
+}
+
+export interface Catalogue {
+  dashboards: Dashboard[];
+  fields: Field[];
+}
+
+export interface Exporter {
+  address: string;
+  domain: number;
+  node: string | null;
+  transport: string;
+  messages: number;
+  records: number;
+  gaps: number;
+  templates: number;
+  last_seen: string | null;
+}
+
+export interface Status {
+  version: string;
+  started: string;
+  store: { kind: string; state: string };
+  export_interval_seconds: number;
+  received: { messages: number; records: number };
+  stored: number;
+  duplicates: number;
+  rejected: number;
+  dropped: Record<string, number>;
+  in_flight: number;
+  exporters: Exporter[];
+}
+
+export interface Hit {
+  _id: string;
+  _index: string;
+  _source: Record<string, unknown>;
+}
+
+export interface SearchAnswer {
+  hits: { total?: { value: number; relation: string }; hits: Hit[] };
+  aggregations?: Record<string, unknown>;
+}
+
+export const catalogue = () => json<Catalogue>("api/dashboards");
+
+export const status = () => json<Status>("status");
+
+export function search(index: string, body: unknown, signal: AbortSignal): Promise<SearchAnswer> {
+  return json<SearchAnswer>(`es/${encodeURIComponent(index).replaceAll("%2A", "*")}/_search`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+}
+
+async function json<T>(path: string, init?: RequestInit): Promise<T> {
+  const answer = await fetch(path, init);
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${path} answered ${answer.status}: ${reason(text)}`);
+  return JSON.parse(text) as T;
+}
+
+// Elasticsearch's error shape where it is one, else the beginning of the text.
+function reason(text: string): string {
+  try {
+    const error = (JSON.parse(text) as { error?: { reason?: string; root_cause?: { reason?: string }[] } }).error;
+    return error?.root_cause?.[0]?.reason ?? error?.reason ?? text.slice(0, 200);
+  } catch {
+    return text.slice(0, 200);
+  }
+}
