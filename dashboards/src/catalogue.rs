@@ -24,7 +24,7 @@ fn pod_to_pod() -> Result<Dashboard, TemplateError> {
             ("measure", "Bytes"),
             ("most", "30"),
         ];
-        vega(id, title, at(x, 0, 24, 26), "sankey", &parameters)
+        vega(id, title, at(x, 0, 24, 34), "sankey", &parameters)
     };
     let throughput = |id, title, by, counter, x, y| {
         let parameters = [("title", title), ("by", by), ("counter", counter)];
@@ -35,12 +35,7 @@ fn pod_to_pod() -> Result<Dashboard, TemplateError> {
         title: "Pod-to-Pod".to_owned(),
         description: "Which Pods talk to which, and how fast.".to_owned(),
         panels: vec![
-            sankey(
-                "podflow-pod-to-pod-sankey-tx",
-                "Transmitted, source to destination (bytes)",
-                SENT,
-                0,
-            )?,
+            sankey("podflow-pod-to-pod-sankey-tx", "Transmitted, source to destination (bytes)", SENT, 0)?,
             sankey(
                 "podflow-pod-to-pod-sankey-rx",
                 "Received, by source from destination (bytes)",
@@ -53,7 +48,7 @@ fn pod_to_pod() -> Result<Dashboard, TemplateError> {
                 "ipfix.sourceName.keyword",
                 SENT,
                 0,
-                26,
+                34,
             )?,
             throughput(
                 "podflow-pod-to-pod-source-rx",
@@ -61,7 +56,7 @@ fn pod_to_pod() -> Result<Dashboard, TemplateError> {
                 "ipfix.sourceName.keyword",
                 RECEIVED,
                 24,
-                26,
+                34,
             )?,
             throughput(
                 "podflow-pod-to-pod-destination-tx",
@@ -69,7 +64,7 @@ fn pod_to_pod() -> Result<Dashboard, TemplateError> {
                 "ipfix.destinationName.keyword",
                 RECEIVED,
                 0,
-                41,
+                49,
             )?,
             throughput(
                 "podflow-pod-to-pod-destination-rx",
@@ -77,7 +72,7 @@ fn pod_to_pod() -> Result<Dashboard, TemplateError> {
                 "ipfix.destinationName.keyword",
                 SENT,
                 24,
-                41,
+                49,
             )?,
         ],
     })
@@ -122,9 +117,7 @@ fn vega(
         id: id.to_owned(),
         title: title.to_owned(),
         grid,
-        content: Content::Vega {
-            spec: fill(template, parameters)?,
-        },
+        content: Content::Vega { spec: fill(template, parameters)? },
     })
 }
 

@@ -31,7 +31,7 @@ pub enum TemplateError {
 /// # Errors
 ///
 /// When the template, a fragment, a parameter or a macro that it names does not exist.
-pub fn fill(name: &str, parameters: &[(&str, &str)]) -> Result<Value, TemplateError> {
+pub(crate) fn fill(name: &str, parameters: &[(&str, &str)]) -> Result<Value, TemplateError> {
     let macros = Macros::load()?;
     expand(load(name)?, parameters, &macros)
 }
@@ -58,10 +58,7 @@ fn expand(value: Value, parameters: &[(&str, &str)], macros: &Macros) -> Result<
         Value::Object(members) => {
             let mut out = Map::new();
             for (key, value) in members {
-                out.insert(
-                    with_parameters(&key, parameters)?,
-                    expand(value, parameters, macros)?,
-                );
+                out.insert(with_parameters(&key, parameters)?, expand(value, parameters, macros)?);
             }
             Value::Object(out)
         }
@@ -111,10 +108,7 @@ impl Macros {
 
     fn expand(&self, text: &str, depth: usize) -> Result<String, TemplateError> {
         if depth > DEEPEST {
-            return Err(TemplateError::Malformed(
-                "macros".to_owned(),
-                "a macro calls itself".to_owned(),
-            ));
+            return Err(TemplateError::Malformed("macros".to_owned(), "a macro calls itself".to_owned()));
         }
         let mut out = String::new();
         let mut rest = text;
@@ -181,8 +175,7 @@ fn load(name: &str) -> Result<Value, TemplateError> {
         .iter()
         .find(|(known, _)| *known == name)
         .ok_or_else(|| TemplateError::NoSuchSpec(name.to_owned()))?;
-    serde_json::from_str(text)
-        .map_err(|error| TemplateError::Malformed(name.to_owned(), error.to_string()))
+    serde_json::from_str(text).map_err(|error| TemplateError::Malformed(name.to_owned(), error.to_string()))
 }
 
 /// Macros may call macros, but not themselves: deeper than this is a circle.
@@ -195,7 +188,8 @@ macro_rules! specs {
 }
 
 /// Every file under `specs/`.
-const SPECS: &[(&str, &str)] = specs!["macros", "colours", "empty", "sankey", "throughput", "histogram", "count"];
+const SPECS: &[(&str, &str)] =
+    specs!["macros", "colours", "empty", "sankey", "throughput", "histogram", "count"];
 
 #[cfg(test)]
 mod tests {
@@ -208,10 +202,7 @@ mod tests {
     #[test]
     fn parameters_are_put_in_and_missing_ones_are_named() {
         let parameters = [("by", "ipfix.podPair"), ("n", "3")];
-        assert_eq!(
-            with_parameters("a {{by}} b {{n}}", &parameters).unwrap(),
-            "a ipfix.podPair b 3"
-        );
+        assert_eq!(with_parameters("a {{by}} b {{n}}", &parameters).unwrap(), "a ipfix.podPair b 3");
         assert_eq!(
             with_parameters("{{what}}", &parameters),
             Err(TemplateError::NoSuchParameter("what".to_owned()))
@@ -224,14 +215,8 @@ mod tests {
         assert_eq!(text, "split(datum.bucket.key, ' → ')[0] + f('$(', 1)");
         let text = expanded("$elide(if(a, b(1, 2), c), 3)").unwrap();
         assert_eq!(text, "truncate(if(a, b(1, 2), c), max(6, 3), 'center', '…')");
-        assert_eq!(
-            expanded("$nothing(1)"),
-            Err(TemplateError::NoSuchMacro("nothing".to_owned(), 1))
-        );
-        assert_eq!(
-            expanded("$bytes(1"),
-            Err(TemplateError::Unclosed("bytes".to_owned()))
-        );
+        assert_eq!(expanded("$nothing(1)"), Err(TemplateError::NoSuchMacro("nothing".to_owned(), 1)));
+        assert_eq!(expanded("$bytes(1"), Err(TemplateError::Unclosed("bytes".to_owned())));
     }
 
     #[test]

@@ -80,15 +80,11 @@ export function VegaPanel({ panel, range, filters, exportIntervalMs, theme }: Pr
     const element = holder.current;
     if (element === null) return;
     const { spec, requests } = separate(panel.spec, exportIntervalMs);
-    const view = new View(parse(spec, vegaConfig(), { ast: true }), {
-      container: element,
-      expr: expressionInterpreter,
-      hover: true,
-      loader: noLoader as never,
-      logLevel: Warn,
-      renderer: "svg",
-      tooltip,
-    } as never);
+    const view = started(spec, element);
+    if (typeof view === "string") {
+      setError(view);
+      return;
+    }
     const fit = () => {
       view.width(element.clientWidth).height(element.clientHeight);
       void view.runAsync();
@@ -124,7 +120,8 @@ export function VegaPanel({ panel, range, filters, exportIntervalMs, theme }: Pr
           answers.current.set(request.data, rows);
           if (shown.current !== null) bring(shown.current.view, request.data, rows);
         }
-        await shown.current?.view.runAsync();
+        // Labels of another width need another layout.
+        await shown.current?.view.resize().runAsync();
         setError(null);
         setState("ready");
       } catch (failure) {
@@ -150,6 +147,23 @@ export function VegaPanel({ panel, range, filters, exportIntervalMs, theme }: Pr
       )}
     </div>
   );
+}
+
+/** The running view, or what is wrong with the spec: one broken panel does not take the others with it. */
+function started(spec: Spec, container: HTMLElement): View | string {
+  try {
+    return new View(parse(spec, vegaConfig(), { ast: true }), {
+      container,
+      expr: expressionInterpreter,
+      hover: true,
+      loader: noLoader as never,
+      logLevel: Warn,
+      renderer: "svg",
+      tooltip,
+    } as never);
+  } catch (failure) {
+    return `This panel's spec does not run: ${failure instanceof Error ? failure.message : String(failure)}`;
+  }
 }
 
 function bring(view: View, name: string, rows: unknown): void {

@@ -1,0 +1,16 @@
+// Takes a picture of every dashboard of a running collector: node look.mjs ADDRESS FOLDER [dark]
+import { openPage, settled } from "./browser.mjs";
+
+const [address, folder, theme] = process.argv.slice(2);
+const { browser, page, complaints } = await openPage({ colorScheme: theme === "dark" ? "dark" : "light" });
+await page.goto(`${address}?refresh=0`);
+await page.waitForSelector("nav a");
+const names = await page.locator("nav a").allTextContents();
+for (const name of names) {
+  await page.getByRole("link", { name, exact: true }).click();
+  await settled(page).catch((error) => console.log(String(error).slice(0, 200)));
+  await page.waitForTimeout(300);
+  await page.screenshot({ path: `${folder}/${name.toLowerCase().replaceAll(" ", "-")}.png`, fullPage: true });
+}
+console.log([...new Set(complaints)].slice(0, 8).join("\n") || "no complaint");
+await browser.close();
