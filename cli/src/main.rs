@@ -4,6 +4,12 @@ mod decode;
 
 mod demo;
 
+mod query;
+
+mod flows;
+
+mod top;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +27,10 @@ enum Command {
     /// A small cluster on this machine: real traffic, an agent on every Node, a collector, and the web page.
     Demo(demo::Options),
     Decode(decode::Arguments),
+    /// Flow records of a collector or of Elasticsearch.
+    Flows(flows::Options),
+    /// Who moves most bytes now.
+    Top(top::Options),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +38,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Decode(arguments) => decode::run(&arguments),
+        Command::Flows(options) => flows::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Top(options) => top::run(&options).map(|()| ExitCode::SUCCESS),
     };
     match done {
         Ok(code) => code,

@@ -86,7 +86,9 @@ fn sweep(parent: &Path) {
         let Ok(folder) = File::open(entry.path()) else { continue };
         match folder.try_lock() {
             Ok(()) if remove(&entry.path()) => {}
-            Ok(()) => tracing::warn!(path = %entry.path().display(), "a left-over folder could not be removed"),
+            Ok(()) => {
+                tracing::warn!(path = %entry.path().display(), "a left-over folder could not be removed")
+            }
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => {
                 tracing::debug!(%error, path = %entry.path().display(), "not swept")

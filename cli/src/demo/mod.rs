@@ -13,6 +13,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use futures::future::select_all;
+use podflow_cli::local::{Agent, Collector, collector_address, embedded_store};
 use podflow_testbed::traffic::mix;
 use podflow_testbed::{Folder, Shape, Testbed, user_namespace};
 
@@ -54,15 +56,51 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let shape =
         Shape { nodes: options.nodes, pods_per_node: options.pods, ipv6: options.ipv6, ..Shape::default() };
     let mut bed = Testbed::start_in(shape, folder)?;
+    let settings = format!(
+        "exportInterval: \"{SECONDS_BETWEEN_EXPORTS}s\"\n{}",
+        embedded_store(&bed.folder().join("store"))
+    );
+    let mut collector = Collector::start(&runtime, &bed, page, &settings)?;
+    let agents = start_agents(&bed)?;
     mix(&mut bed)?;
     greeting::print(&bed, address);
 
-    runtime.block_on(stop.cancelled());
+    let failed = runtime.block_on(async {
+        let any_agent = select_all(agents.iter().map(|agent| Box::pin(agent.ended().cancelled())));
+        tokio::select! {
+            () = stop.cancelled() => None,
+            // Which one, and why, is told when they are joined.
+            _ = any_agent => None,
+            failure = collector.failed() => Some(failure),
+        }
+    });
+    // All at once, then the collector, which stores what they said last; the Nodes go when nobody needs them.
+    agents.iter().for_each(Agent::stop);
+    let ended = agents.into_iter().map(Agent::join).fold(Ok(()), Result::and);
+    let ended = match failed {
+        Some(failure) => Err(failure),
+        None => {
+            let drained = runtime.block_on(collector.stop());
+            ended.and(drained)
+        }
+    };
     drop(bed);
-    Ok(())
+    ended
 }
 
-/// The shortest the agents take.
+fn start_agents(bed: &Testbed) -> Result<Vec<Agent>> {
+    let collector = collector_address();
+    // The shortest times the agent takes: somebody is looking at the page now. What it remembers would outlive it.
+    let configuration = format!(
+        "flowCollectorAddr: \"{collector}:tcp\"\n\
+         flowPollInterval: \"1s\"\n\
+         flowExportFrequency: {SECONDS_BETWEEN_EXPORTS}\n\
+         podflow: {{stateFile: \"\"}}\n"
+    );
+    bed.nodes().iter().map(|node| Agent::start(bed, node, &configuration)).collect()
+}
+
+/// Polls, a second apart, between two records of a flow.
 const SECONDS_BETWEEN_EXPORTS: u32 = 5;
 
 /// Binds the page's address before anything else is done.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -35,6 +36,30 @@ pub fn transfer(from: &Namespace, to: SocketAddr, octets: u64) -> Result<Sent> {
         connection.close()
     })?;
     done.with_context(|| format!("sending {octets} octets from {} to {to}", from.name()))
+}
+
+/// Asks `to` once for each of `pieces` (octets of the request, octets of the answer) over one TCP connection,
+/// with a pause after each, so that one flow lasts.
+///
+/// # Errors
+/// When the connection fails or ends early.
+pub fn conversation(
+    from: &Namespace,
+    to: SocketAddr,
+    pieces: &[(u64, u64)],
+    pause: Duration,
+) -> Result<Sent> {
+    let clock = Stop::new()?;
+    let done = from.enter(|| {
+        let mut connection = Connection::open(to)?;
+        for (request, answer) in pieces {
+            connection.ask(*request, *answer, None)?;
+            // Nobody else has this switch: it only waits.
+            let _nobody = clock.wait(pause);
+        }
+        connection.close()
+    })?;
+    done.with_context(|| format!("a conversation of {} with {to}", from.name()))
 }
 
 /// Makes `count` TCP connections one after the other, each with a request and an answer of `octets`.

@@ -9,7 +9,7 @@ mod client;
 
 mod mixed;
 
-pub use client::{Sent, datagrams, requests, transfer};
+pub use client::{Sent, conversation, datagrams, requests, transfer};
 pub use mixed::mix;
 pub(crate) use server::serve;
 

@@ -24,7 +24,9 @@ pub(crate) fn serve(
             space.enter(|| Ok::<_, io::Error>((TcpListener::bind(address)?, UdpSocket::bind(address)?)))?;
         let (listener, datagrams) =
             bound.with_context(|| format!("listening on {address} in {}", space.name()))?;
+        // A wait also ends when its time is over, and a datagram may be gone when it is asked for.
         listener.set_nonblocking(true)?;
+        datagrams.set_nonblocking(true)?;
         let (first, second) = (stop.clone(), stop.clone());
         threads.push(spawn(move || accept(&listener, &first))?);
         threads.push(spawn(move || echo(&datagrams, &second))?);

@@ -1,0 +1,3 @@
+//! What the demo and the tests of the whole share: agents and a collector of one testbed, all in one process.
+
+pub mod local;
