@@ -7,6 +7,8 @@ pub mod servers;
 
 pub mod http;
 
+pub mod running;
+
 pub mod programs;
 
 pub mod recorder;
