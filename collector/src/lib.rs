@@ -6,7 +6,7 @@ pub mod app;
 
 mod receive;
 
-mod definitions;
+pub mod definitions;
 
 mod decode;
 

@@ -80,6 +80,10 @@ impl<'a> Reader<'a> {
         self.array::<4>(what).map(u32::from_be_bytes)
     }
 
+    pub(crate) fn u64(&mut self, what: &'static str) -> Result<u64, DecodeError> {
+        self.array::<8>(what).map(u64::from_be_bytes)
+    }
+
     /// The octets of one field: a fixed length, or the variable-length form of RFC 7011 section 7: one octet
     /// of length, or 255 and two octets of length.
     pub(crate) fn field(&mut self, length: u16) -> Result<&'a [u8], DecodeError> {

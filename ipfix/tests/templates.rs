@@ -215,3 +215,38 @@ fn sessions_of_a_socket_are_bounded_and_end() {
     assert!(sessions.expire(NOW + 5_000) > 0);
     assert!(sessions.is_empty());
 }
+
+#[test]
+fn saved_templates_are_known_after_a_restart() {
+    let limits = Limits { template_lifetime_ms: 60_000, ..Limits::default() };
+    let sessions = || UdpSessions::new(Arc::new(limits.clone()), Arc::new(Registry::standard()));
+    let mut before = sessions();
+    for (from, at) in [("10.0.0.1:1000", 5_000), ("[fd00::1]:1000", 30_000)] {
+        let sets = [template(256, &[OCTETS, (55_829, 101, 65_535)]), options_template(257, 1, &[PACKETS])];
+        before.receive(at, address(from), &message(7, 0, &sets), &mut |_| {}).unwrap();
+    }
+    let saved = before.save(40_000, NOW);
+
+    // 30 seconds later; the new process's clock begins at 0. The first exporter's templates are 65 seconds old.
+    let mut after = sessions();
+    let restored = after.restore(0, NOW + 30_000, &saved, |_| true);
+    assert_eq!((restored.templates, restored.expired, restored.damage), (2, 2, None));
+    let mut seen = Vec::new();
+    let data = message(7, 9, &[set(256, [0, 0, 0, 5, 1, b'a'])]);
+    let mut take = |sessions: &mut UdpSessions, from: &str| {
+        sessions
+            .receive(10, address(from), &data, &mut |record| seen.push(text(&record)))
+            .unwrap()
+            .summary
+            .sets_held
+    };
+    assert_eq!((take(&mut after, "[fd00::1]:1000"), take(&mut after, "10.0.0.1:1000")), (0, 1));
+    assert_eq!(seen, ["octetDeltaCount=5 sourcePodName=a"]);
+
+    // Another decoder's exporters, a damaged file, another file.
+    assert_eq!(sessions().restore(0, NOW, &saved, |from| from.is_ipv4()).templates, 2);
+    let damaged = sessions().restore(0, NOW, &saved[..saved.len() - 3], |_| true);
+    assert_eq!(damaged.templates, 3);
+    assert!(damaged.damage.is_some());
+    assert!(sessions().restore(0, NOW, b"something else", |_| true).damage.is_some());
+}

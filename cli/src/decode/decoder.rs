@@ -44,12 +44,12 @@ pub(super) struct MessageStream {
 
 impl Decoder {
     /// Nothing read yet; no ports means whatever looks like IPFIX or NetFlow.
-    pub(super) fn new(ports: &[u16], file_exporter: IpAddr) -> Self {
+    pub(super) fn new(ports: &[u16], file_exporter: IpAddr, registry: Registry) -> Self {
         Self {
             ports: ports.to_vec(),
             file_exporter,
             limits: Arc::new(Limits::default()),
-            registry: Arc::new(Registry::standard()),
+            registry: Arc::new(registry),
             sockets: HashMap::new(),
             streams: HashMap::new(),
             tally: Tally::default(),

@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// Only what was sent to these ports; without it, whatever looks like IPFIX or NetFlow
     #[arg(long, value_name = "PORT")]
     port: Vec<u16>,
+    /// Elements beyond the known ones, in the format of the Logstash netflow codec
+    #[arg(long, value_name = "FILE")]
+    definitions: Vec<PathBuf>,
     /// Nodes, Pods and Services by address, to name both ends of a flow
     #[arg(long, value_name = "FILE")]
     inventory: Option<PathBuf>,
@@ -66,7 +69,8 @@ enum Format {
 /// Decodes all files; 0 when everything was decoded, 1 when anything was lost.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut output = Output::new(arguments)?;
-    let mut decoder = Decoder::new(&arguments.port, arguments.exporter);
+    let registry = podflow_collector::definitions::registry(&arguments.definitions)?;
+    let mut decoder = Decoder::new(&arguments.port, arguments.exporter, registry);
     let progress = Progress::new(&arguments.files);
     for path in &arguments.files {
         let read = Input::open(path, &progress)

@@ -120,8 +120,14 @@ pub(crate) fn shape<'a, 't: 'a>(
     let mut totals = [0; 4];
     let mut beyond = Vec::new();
     fields.push((Cow::Borrowed("version"), Value::Unsigned(origin.version.into())));
-    fields.push((Cow::Borrowed("flowset_id"), Value::Unsigned(origin.template.into())));
+    // NetFlow v5 has no templates.
+    if origin.version != 5 {
+        fields.push((Cow::Borrowed("flowset_id"), Value::Unsigned(origin.template.into())));
+    }
     for (field, value) in record {
+        if field.key == PADDING {
+            continue;
+        }
         if let wire::Value::Unsigned(number) = value {
             note_total(field.key, number, &mut totals);
         }
@@ -331,3 +337,6 @@ fn hex(octets: &[u8]) -> String {
 
 /// The largest number that an index's `long` holds.
 const LARGEST: u64 = i64::MAX as u64;
+
+/// paddingOctets (IE 210): fills records up and says nothing.
+const PADDING: ElementKey = ElementKey::iana(210);

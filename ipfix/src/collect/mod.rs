@@ -24,8 +24,11 @@ mod session;
 
 mod udp;
 
+mod saved;
+
 pub use options::{ExporterOptions, NotSent, Sampling};
 pub use record::{DataRecord, Fields};
+pub use saved::{Restored, SavedError};
 pub use sequence::Sequence;
 pub use session::{CollectingSession, Transport};
 pub use summary::MessageSummary;

@@ -18,7 +18,7 @@ use crate::registry::Registry;
 /// The sessions of one UDP socket.
 #[derive(Debug)]
 pub struct UdpSessions {
-    limits: Arc<Limits>,
+    pub(super) limits: Arc<Limits>,
     registry: Arc<Registry>,
     sessions: HashMap<SocketAddr, Entry>,
     ports: HashMap<IpAddr, Vec<u16>>,
@@ -101,6 +101,20 @@ impl UdpSessions {
     /// The sessions, each with its exporter's address and when it was last heard.
     pub fn sessions(&self) -> impl Iterator<Item = (SocketAddr, &CollectingSession, u64)> {
         self.sessions.iter().map(|(address, entry)| (*address, &entry.session, entry.last_ms))
+    }
+
+    /// The session of an exporter, made where there is none and room is left. `heard_ms` is when it was heard last.
+    pub(super) fn session_of(&mut self, from: SocketAddr, heard_ms: u64) -> Option<&mut CollectingSession> {
+        if !self.sessions.contains_key(&from) {
+            if self.sessions.len() >= self.limits.udp_sessions {
+                return None;
+            }
+            let (limits, registry) = (Arc::clone(&self.limits), Arc::clone(&self.registry));
+            let session = CollectingSession::new(Transport::Udp, limits, registry);
+            self.sessions.insert(from, Entry { session, last_ms: heard_ms });
+            self.ports.entry(from.ip()).or_default().push(from.port());
+        }
+        self.sessions.get_mut(&from).map(|entry| &mut entry.session)
     }
 
     /// The one live session of an address that has templates of a domain; none where there are several.

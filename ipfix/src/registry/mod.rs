@@ -5,6 +5,10 @@
 
 mod standard;
 
+mod definitions;
+
+pub use definitions::{DefinitionError, add_definitions};
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
