@@ -47,7 +47,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn connect(transport: &str, address: &str) -> Result<Box<dyn FnMut(&[u8]) -> Result<()>>> {
+/// Sends one message.
+type Send = Box<dyn FnMut(&[u8]) -> Result<()>>;
+
+fn connect(transport: &str, address: &str) -> Result<Send> {
     Ok(match transport {
         "tcp" => {
             let mut stream = TcpStream::connect(address)?;

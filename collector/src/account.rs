@@ -14,6 +14,7 @@ use crate::document::shape::Adjustments;
 pub struct Account {
     messages: Counter,
     records: Counter,
+    recovered: Counter,
     options_records: Counter,
     stored: Counter,
     duplicates: Counter,
@@ -35,6 +36,10 @@ pub enum Drop {
     Shutdown,
     /// The spool was full.
     SpoolFull,
+    /// The spool's disk failed.
+    SpoolFailed,
+    /// A fault of the collector itself.
+    Internal,
 }
 
 /// Why a message was not decoded.
@@ -50,7 +55,8 @@ pub enum MessageDrop {
 
 impl Drop {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::OtherSide, Self::Shutdown, Self::SpoolFull];
+    pub const ALL: [Self; 5] =
+        [Self::OtherSide, Self::Shutdown, Self::SpoolFull, Self::SpoolFailed, Self::Internal];
 
     /// The word of metrics and of `/status`.
     pub const fn word(self) -> &'static str {
@@ -58,6 +64,8 @@ impl Drop {
             Self::OtherSide => "other_side",
             Self::Shutdown => "shutdown",
             Self::SpoolFull => "spool_full",
+            Self::SpoolFailed => "spool_failed",
+            Self::Internal => "internal",
         }
     }
 }
@@ -81,7 +89,7 @@ impl MessageDrop {
 pub struct Statement {
     /// Messages taken from sockets.
     pub messages: u64,
-    /// Data records decoded from them.
+    /// Data records decoded from them, and those that an earlier run left in the spool.
     pub records: u64,
     /// Stored for the first time.
     pub stored: u64,
@@ -112,7 +120,16 @@ impl Account {
         let account = Self::default();
         let registry = registry.sub_registry_with_prefix("podflow_collector");
         registry.register("received_messages", "Messages taken from sockets", account.messages.clone());
-        registry.register("received_records", "Data records decoded", account.records.clone());
+        registry.register(
+            "received_records",
+            "Data records decoded, and those that an earlier run left in the spool",
+            account.records.clone(),
+        );
+        registry.register(
+            "recovered_records",
+            "Records that an earlier run left in the spool",
+            account.recovered.clone(),
+        );
         registry.register(
             "options_records",
             "Options records decoded; they are about the exporter and become no documents",
@@ -168,6 +185,13 @@ impl Account {
     pub fn record(&self) {
         self.records.inc();
         self.in_flight.inc();
+    }
+
+    /// Records that an earlier run left in the spool are on their way again.
+    pub fn recovered(&self, count: u64) {
+        self.recovered.inc_by(count);
+        self.records.inc_by(count);
+        self.in_flight.inc_by(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// An options record was decoded.
@@ -254,8 +278,37 @@ impl Account {
         statement
     }
 
+    /// Answers for records on a way that may fail in itself: unless told otherwise, they count as dropped.
+    pub fn answer_for(&self, count: u64) -> Answerable {
+        Answerable { account: self.clone(), count }
+    }
+
     fn landed(&self, count: u64) {
         self.in_flight.dec_by(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+/// Records on a way that may fail in itself.
+#[derive(Debug)]
+#[must_use = "dropped at once, it counts the records as lost"]
+pub struct Answerable {
+    account: Account,
+    count: u64,
+}
+
+impl Answerable {
+    /// Their fate is counted elsewhere.
+    pub fn settled(mut self) {
+        self.count = 0;
+    }
+}
+
+impl std::ops::Drop for Answerable {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            tracing::error!(documents = self.count, "a fault of the collector itself lost documents");
+            self.account.dropped(Drop::Internal, self.count);
+        }
     }
 }
 
@@ -304,6 +357,16 @@ mod tests {
         let statement = account.statement();
         assert_eq!(statement.difference(), 0);
         assert_eq!((statement.records, statement.stored, statement.in_flight), (10, 4, 2));
-        assert_eq!(statement.dropped, [("other_side", 1), ("shutdown", 0), ("spool_full", 0)]);
+        let dropped: Vec<_> = statement.dropped.iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(dropped, [&("other_side", 1)]);
+        assert_eq!(statement.dropped.len(), Drop::ALL.len(), "reasons that never happened are told too");
+        drop(account.answer_for(1));
+        account.answer_for(1).settled();
+        let statement = account.statement();
+        assert_eq!(
+            (statement.in_flight, statement.difference()),
+            (1, 0),
+            "a way that failed in itself is counted"
+        );
     }
 }

@@ -141,7 +141,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationTok
     deadline.abort();
     ending.cancel();
     while services.join_next().await.is_some() {}
-    say_farewell(&account);
+    say_farewell(&account, &sink);
     outcome
 }
 
@@ -262,18 +262,18 @@ fn start_decoders(
     Ok((Decoders::new(queues), DecoderThreads(ends)))
 }
 
-fn say_farewell(account: &Account) {
+fn say_farewell(account: &Account, sink: &Sink) {
     let statement = account.statement();
+    let (spooled, _) = sink.waiting();
     let lost: u64 =
         statement.dropped.iter().filter(|(reason, _)| *reason == "shutdown").map(|(_, n)| n).sum();
-    if lost > 0 || statement.in_flight > 0 {
+    if lost > 0 || statement.in_flight > spooled {
         error!(lost, in_flight = statement.in_flight, "stopped before everything was stored");
+    } else if spooled > 0 {
+        info!(spooled, "stopped; the spool keeps what the store has not taken, for the next run");
     } else {
-        info!(
-            records = statement.records,
-            stored = statement.stored,
-            "stopped; everything that came is accounted for"
-        );
+        let (records, stored) = (statement.records, statement.stored);
+        info!(records, stored, "stopped; everything that came is accounted for");
     }
 }
 

@@ -14,6 +14,8 @@ pub mod document;
 
 mod sink;
 
+pub mod redeliver;
+
 pub mod account;
 
 #[allow(dead_code, unused_imports, reason = "the query API reads what nothing else does")]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use tracing::{info, warn};
 
@@ -29,6 +29,12 @@ enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
     },
+    /// Sends the dead letters again: documents that the server refused, once the reason is gone.
+    Redeliver {
+        /// The configuration, collector.yml.
+        #[arg(long)]
+        config: PathBuf,
+    },
     /// Checks a configuration and prints all its faults; exit status 0 or 64.
     CheckConfig {
         /// The configuration, collector.yml.
@@ -48,6 +54,10 @@ fn main() -> ExitCode {
                 Err(faults) => bad_config(&faults),
             };
         }
+        Command::Redeliver { config } => match Config::load(Some(&config)) {
+            Ok(config) => redeliver(&config),
+            Err(faults) => return bad_config(&faults),
+        },
         Command::Run { config } => match load(config.as_deref()) {
             Ok(config) => run(config),
             Err(faults) => return bad_config(&faults),
@@ -81,6 +91,20 @@ fn run(config: Config) -> Result<()> {
         info!(version = env!("CARGO_PKG_VERSION"), "podflow-collector starts");
         app::run(config, listeners, shutdown).await
     })
+}
+
+fn redeliver(config: &Config) -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    let outcome = runtime.block_on(async {
+        let shutdown = shutdown::token().context("installing signal handlers")?;
+        podflow_collector::redeliver::run(config, &shutdown).await
+    })?;
+    println!(
+        "{} stored, {} refused again, {} not sent, {} lines were no letters",
+        outcome.stored, outcome.refused, outcome.left, outcome.unreadable
+    );
+    ensure!(outcome.refused == 0 && outcome.left == 0, "not every letter was stored");
+    Ok(())
 }
 
 fn bad_config(faults: &BadConfig) -> ExitCode {

@@ -34,6 +34,10 @@ pub struct Config {
     pub store: Store,
     /// How documents are gathered before they go.
     pub batch: BatchLimits,
+    /// Where documents wait that the servers do not take; `None` for memory alone.
+    pub spool: Option<Spool>,
+    /// Where documents go that the servers refuse.
+    pub dead_letters: DeadLetters,
     /// Page, query API, health, metrics; `None` switches them off.
     pub http: Option<SocketAddr>,
     /// How long a stopping collector may take to hand on what it has.
@@ -173,6 +177,46 @@ pub struct BatchLimits {
     pub age: Duration,
     /// Batches that may wait or be under way at once; then receiving pauses (TCP) or drops (UDP).
     pub queue: usize,
+}
+
+/// The queue on disk before Elasticsearch.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Whether the configuration names the folder: then it must be usable.
+    pub wanted: bool,
+    /// What it may hold.
+    pub limits: SpoolLimits,
+    /// What is not stored so long after its receipt goes to the spool.
+    pub after: Duration,
+}
+
+/// What a spool may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct SpoolLimits {
+    /// Octets of documents.
+    pub octets: u64,
+    /// What gives way when there are more.
+    pub full: Full,
+}
+
+/// What gives way when the spool is full.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Full {
+    /// What has waited longest.
+    DropOldest,
+    /// What comes last.
+    DropNewest,
+}
+
+/// Where documents go that the servers refuse for good.
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    /// The folder of their file.
+    pub path: PathBuf,
+    /// Octets of the file; further letters are counted and logged only.
+    pub octets: u64,
 }
 
 impl Config {

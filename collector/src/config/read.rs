@@ -10,7 +10,8 @@ use podflow_daemon::config::{BadConfig, Faults};
 
 use super::section::Section;
 use super::{
-    Auth, BatchLimits, Cluster, Config, Documents, Elasticsearch, Embedded, Kubernetes, Listen, Secret, Store,
+    Auth, BatchLimits, Cluster, Config, DeadLetters, Documents, Elasticsearch, Embedded, Full, Kubernetes,
+    Listen, Secret, Spool, SpoolLimits, Store,
 };
 
 impl Config {
@@ -35,6 +36,8 @@ impl Config {
             export_interval: file.duration("exportInterval", seconds(60), seconds(1)..=seconds(3600)),
             store: file.table("store", store),
             batch: file.table("batch", batch),
+            spool: file.table("spool", spool),
+            dead_letters: file.table("deadLetters", dead_letters),
             http: file.table("http", http),
             drain_deadline: file.duration("drainDeadline", seconds(25), seconds(1)..=seconds(600)),
         };
@@ -101,7 +104,7 @@ fn documents(table: &mut Section<'_>) -> Documents {
 
 fn store(table: &mut Section<'_>) -> Store {
     let embedded = table.table("embedded", |table| Embedded {
-        path: table.optional_path("path").unwrap_or_else(|| PathBuf::from("./podflow-data")),
+        path: table.optional_path("path").unwrap_or_else(|| PathBuf::from(DATA)),
         retention: table.duration("retention", RETENTION, seconds(3600)..=seconds(10 * 31_536_000)),
         max_size: Some(table.size("maxSize", 0, 0..=u64::MAX)).filter(|size| *size > 0),
     });
@@ -220,6 +223,31 @@ fn batch(table: &mut Section<'_>) -> BatchLimits {
     }
 }
 
+fn spool(table: &mut Section<'_>) -> Option<Spool> {
+    let path = table.optional_text("path");
+    let words = [("dropOldest", Full::DropOldest), ("dropNewest", Full::DropNewest)];
+    let limits = SpoolLimits {
+        // Some ten million records: a night's outage of a small cluster.
+        octets: table.size("maxSize", 10_000_000_000, 1_000_000..=u64::MAX),
+        full: table.word("full", Full::DropOldest, &words),
+    };
+    // Shorter than an operator's patience with missing data, longer than a server's garbage collection.
+    let after = table.duration("after", seconds(10), seconds(1)..=seconds(600));
+    if path.as_deref() == Some("off") {
+        return None;
+    }
+    let wanted = path.is_some();
+    let path = PathBuf::from(path.as_deref().unwrap_or(DATA));
+    Some(Spool { path, wanted, limits, after })
+}
+
+fn dead_letters(table: &mut Section<'_>) -> DeadLetters {
+    DeadLetters {
+        path: table.optional_path("path").unwrap_or_else(|| PathBuf::from(DATA)),
+        octets: table.size("maxSize", 100_000_000, 0..=u64::MAX),
+    }
+}
+
 fn http(table: &mut Section<'_>) -> Option<SocketAddr> {
     let text = table.text("listen", "127.0.0.1:8080");
     if text.is_empty() || text == "off" {
@@ -267,6 +295,9 @@ const fn seconds(seconds: u64) -> Duration {
 
 /// Default retention: a week.
 const RETENTION: Duration = seconds(7 * 86_400);
+
+/// Where everything is kept that is not told to be elsewhere.
+const DATA: &str = "./podflow-data";
 
 /// IANA's port for IPFIX.
 const IPFIX_PORT: u16 = 4739;

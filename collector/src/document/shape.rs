@@ -15,6 +15,7 @@ use podflow_ipfix::collect::DataRecord;
 use podflow_ipfix::element::{ANTREA_LEGACY, IANA};
 use podflow_ipfix::template::TemplateField;
 use podflow_ipfix::value::{self as wire, List, ListContent};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::id::{FlowIdentity, WireIdentity};
 use super::model::{Document, DocumentId, Value};
@@ -41,6 +42,8 @@ pub struct Origin {
     pub sequence: u32,
     /// Where in its message the record stands.
     pub place: u32,
+    /// Hash of the record's octets.
+    pub octets: u64,
     /// What to add to the exporter's times to have ours, milliseconds.
     pub skew_ms: i64,
 }
@@ -58,6 +61,7 @@ impl Origin {
             received_ms,
             sequence: record.sequence(),
             place: record.place(),
+            octets: xxh3_64(record.octets()),
             skew_ms,
         }
     }
@@ -220,6 +224,7 @@ fn identity(origin: &Origin, document: &Document<'_>, places: &Places, totals: [
             export_ms: origin.export_ms,
             sequence: origin.sequence,
             place: origin.place,
+            octets: origin.octets,
         }
         .id(),
     }

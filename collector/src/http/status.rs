@@ -32,6 +32,7 @@ impl Status {
             dropped_messages,
             in_flight,
         } = self.account.statement();
+        let (spooled, spooled_octets) = self.sink.waiting();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "started": text(self.started_ms),
@@ -43,6 +44,7 @@ impl Status {
             "rejected": rejected,
             "dropped": counts(dropped),
             "in_flight": in_flight,
+            "spool": { "documents": spooled, "octets": spooled_octets },
             "exporters": self.exporters.all().iter().map(|exporter| self.exporter(exporter)).collect::<Vec<_>>(),
         })
     }

@@ -78,6 +78,11 @@ impl Batches {
 }
 
 impl Batch {
+    /// When its first document came.
+    pub(super) fn born(&self) -> Instant {
+        self.opened.unwrap_or_else(Instant::now)
+    }
+
     /// Whether there is nothing in it.
     pub(crate) const fn is_empty(&self) -> bool {
         self.documents == 0

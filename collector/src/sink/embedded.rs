@@ -53,7 +53,7 @@ async fn commit(
         });
         let Ok((back, result)) = task.await else {
             error!(documents, "a commit of the embedded store failed in itself; its documents are lost");
-            account.rejected(documents);
+            account.dropped(Drop::Internal, documents);
             return;
         };
         content = back;

@@ -2,8 +2,14 @@
 
 mod batch;
 
-pub(crate) mod elasticsearch;
 mod embedded;
+
+mod dead;
+mod spool;
+
+pub(crate) mod elasticsearch;
+
+pub(crate) mod redeliver;
 
 use std::sync::Arc;
 
@@ -35,7 +41,7 @@ impl Sink {
         Ok(match &config.store {
             StoreConfig::Embedded(embedded) => Self::Embedded(Arc::new(embedded::open(embedded)?)),
             StoreConfig::Elasticsearch(servers) => {
-                let server = elasticsearch::Server::new(servers).context("store.elasticsearch")?;
+                let server = elasticsearch::Server::new(servers, config).context("store.elasticsearch")?;
                 Self::Elasticsearch(Arc::new(server))
             }
         })
@@ -54,6 +60,14 @@ impl Sink {
         match self {
             Self::Embedded(_) => "open".to_owned(),
             Self::Elasticsearch(server) => server.state(),
+        }
+    }
+
+    /// Documents and octets that wait in the spool.
+    pub(crate) fn waiting(&self) -> (u64, u64) {
+        match self {
+            Self::Embedded(_) => (0, 0),
+            Self::Elasticsearch(server) => server.waiting(),
         }
     }
 

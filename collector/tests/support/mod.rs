@@ -40,6 +40,7 @@ impl Running {
 
     /// The same over the store that `folder` holds.
     pub fn start_in(folder: TempDir, extra: &str) -> Self {
+        podflow_daemon::logging::init("warn");
         let path = folder.path().display();
         let store = if extra.contains("store:") {
             String::new()
@@ -137,6 +138,11 @@ impl Exporter {
         let template = Template::new(TEMPLATE, fields.to_vec()).unwrap();
         let session = ExportingSession::new(settings, vec![template], &Registry::standard()).unwrap();
         Self { session, next: 0 }
+    }
+
+    /// A new connection: templates go first again.
+    pub fn reconnect(&mut self) {
+        self.session.restart();
     }
 
     /// Messages with `count` records that were never sent before.

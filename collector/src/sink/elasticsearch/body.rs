@@ -1,5 +1,7 @@
 //! The body of a bulk request: two lines a document, and where each document begins.
 
+use bytes::Bytes;
+
 use crate::document::model::Document;
 use crate::document::{json, time};
 
@@ -27,18 +29,39 @@ impl Body {
         lines.push(b'\n');
     }
 
+    /// How many octets.
+    pub(crate) const fn octets(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The body as it is sent: nothing is added any more.
+    pub(crate) fn seal(self) -> Sealed {
+        Sealed { lines: self.lines.into(), starts: self.starts }
+    }
+}
+
+/// A body that is sent, again and again if need be, and in parts.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealed {
+    lines: Bytes,
+    starts: Vec<usize>,
+}
+
+impl Sealed {
+    /// A body from its lines, as they come out of the spool: two for each document.
+    pub(crate) fn from_lines(lines: Vec<u8>) -> Self {
+        let ends = lines.iter().enumerate().filter(|(_, octet)| **octet == b'\n').map(|(place, _)| place + 1);
+        let starts = std::iter::once(0).chain(ends).step_by(2).filter(|start| *start < lines.len()).collect();
+        Self { starts, lines: lines.into() }
+    }
+
     /// How many documents.
     pub(crate) fn documents(&self) -> usize {
         self.starts.len()
     }
 
-    /// How many octets.
-    pub(crate) fn octets(&self) -> usize {
-        self.lines.len()
-    }
-
-    /// The lines, as they are sent.
-    pub(crate) fn lines(&self) -> &[u8] {
+    /// The lines; a clone costs nothing.
+    pub(crate) const fn lines(&self) -> &Bytes {
         &self.lines
     }
 
@@ -51,12 +74,12 @@ impl Body {
 
     /// A body of the documents at these places alone.
     pub(crate) fn only(&self, places: impl IntoIterator<Item = usize>) -> Self {
-        let mut body = Self::default();
+        let mut body = Body::default();
         for place in places {
             body.starts.push(body.lines.len());
             body.lines.extend_from_slice(self.document(place));
         }
-        body
+        body.seal()
     }
 
     /// Two bodies of half the documents each.
@@ -111,13 +134,16 @@ mod tests {
 
     #[test]
     fn parts_keep_whole_documents() {
-        let body = body(5);
+        let body = body(5).seal();
         let (first, second) = body.halves();
         assert_eq!((first.documents(), second.documents()), (2, 3));
-        assert_eq!([first.lines(), second.lines()].concat(), body.lines());
+        assert_eq!([first.lines().as_ref(), second.lines()].concat(), body.lines().as_ref());
         let some = body.only([1, 4]);
         assert_eq!(some.document(1), body.document(4));
-        assert_eq!(some.octets(), body.document(1).len() + body.document(4).len());
+        assert_eq!(some.lines().len(), body.document(1).len() + body.document(4).len());
+        let read = Sealed::from_lines(body.lines().to_vec());
+        assert_eq!(read.starts, body.starts);
+        assert_eq!(Sealed::from_lines(Vec::new()).documents(), 0);
         assert!(body.document(5).is_empty());
     }
 }

@@ -145,7 +145,9 @@ impl Host {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let response = self.client.send(method, path, headers, None::<&()>, body, Some(timeout)).await?;
         let status = response.status_code().as_u16();
-        let content_type = response.content_type().to_owned();
+        // Not `response.content_type()`: it panics where a proxy's answer has none.
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or("application/octet-stream").to_owned();
         let body = response.bytes().await?;
         Ok(Answer { status, content_type, body })
     }

@@ -1,159 +1,281 @@
-//! Batches into Elasticsearch or OpenSearch: template first, then bulk requests, several under way at once.
+//! Batches into Elasticsearch or OpenSearch: template first, then bulk requests, several under way at once; what
+//! they do not take waits in the spool.
 
 mod client;
+mod health;
+mod prepare;
 mod template;
 
 mod body;
+mod concurrency;
 mod send;
 mod verdict;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
-use elasticsearch::http::Method;
-use tokio::sync::{Semaphore, mpsc};
+use anyhow::Result;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
-
-use podflow_daemon::backoff::Backoff;
+use tracing::{error, info, warn};
 
 use crate::account::{self, Account};
-use crate::config::Elasticsearch as Config;
+use crate::config::{Config, Elasticsearch};
 
 use super::batch::{Batch, Content};
+use super::dead::DeadLetters;
+use super::spool::{Entry, Spool};
+use send::{Patience, Tally};
+use verdict::Trouble;
 
-pub(crate) use body::Body;
+pub(crate) use body::{Body, Sealed};
 pub(crate) use client::Client;
 
-/// The servers of the configuration.
+/// The servers of the configuration, and what belongs to them.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) client: Client,
-    config: Config,
-    state: Mutex<String>,
+    config: Elasticsearch,
+    health: health::Health,
+    concurrency: concurrency::Concurrency,
+    dead_letters: DeadLetters,
+    spool: Option<Arc<Spool>>,
+    spool_after: std::time::Duration,
+    spooled: Notify,
 }
 
 impl Server {
     /// A server that nobody has spoken to yet.
     ///
     /// # Errors
-    /// When a certificate file cannot be read or an address is no URL.
-    pub(crate) fn new(config: &Config) -> Result<Self> {
-        let state = Mutex::new("not reached yet".to_owned());
-        Ok(Self { client: Client::new(config)?, config: config.clone(), state })
+    /// When a certificate file cannot be read, an address is no URL, or the configured spool cannot be used.
+    pub(crate) fn new(servers: &Elasticsearch, config: &Config) -> Result<Self> {
+        let spool = match &config.spool {
+            None => None,
+            Some(wanted) => match Spool::open(&wanted.path, wanted.limits) {
+                Ok(spool) => Some(Arc::new(spool)),
+                Err(fault) if wanted.wanted => return Err(fault),
+                Err(fault) => {
+                    warn!(
+                        "{fault:#}: documents wait in memory alone; spool.path names a folder that can be used"
+                    );
+                    None
+                }
+            },
+        };
+        Ok(Self {
+            client: Client::new(servers)?,
+            config: servers.clone(),
+            health: health::Health::new(),
+            concurrency: concurrency::Concurrency::new(servers.in_flight),
+            dead_letters: DeadLetters::in_folder(&config.dead_letters.path, config.dead_letters.octets),
+            spool,
+            spool_after: config.spool.as_ref().map(|spool| spool.after).unwrap_or_default(),
+            spooled: Notify::new(),
+        })
     }
 
     /// How the servers answered last.
     pub(crate) fn state(&self) -> String {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.health.text()
     }
 
-    fn set_state(&self, state: &str) {
-        state.clone_into(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Documents and octets that wait in the spool.
+    pub(crate) fn waiting(&self) -> (u64, u64) {
+        self.spool.as_ref().map_or((0, 0), |spool| (spool.documents(), spool.octets()))
     }
 
-    /// Asks who is there and puts the index template.
-    async fn prepare(&self) -> Result<String> {
-        let answer = self.client.send(Method::Get, "", None).await?;
-        let name = match answer.status {
-            200 => described(&answer.body),
-            // Some distributions do not answer on `/`; the template will show whether they are what we need.
-            405 => "a server that does not say its version".to_owned(),
-            status => bail!("GET /: status {status}: {}", String::from_utf8_lossy(&answer.body)),
-        };
-        let path = format!("_index_template/{}", self.config.template);
-        let body = serde_json::to_vec(&template::body(&self.config)).context("writing the index template")?;
-        let answer = self.client.send(Method::Put, &path, Some(body.into())).await?;
-        if answer.status != 200 {
-            bail!("PUT {path}: status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+    fn is_well(&self) {
+        if let Some(trouble) = self.health.is_well() {
+            send::say_well(trouble);
         }
-        Ok(name)
+    }
+
+    fn is_ill(&self, trouble: Trouble, why: &str) -> Option<Trouble> {
+        self.health.is_ill(trouble, why)
     }
 }
 
-/// Stores batches until the queue is closed and empty, or `give_up` is cancelled.
+/// Stores batches until the queue is closed and empty, or `give_up` is cancelled; what is left then goes to the
+/// spool.
 pub(super) async fn run(
     server: Arc<Server>,
     mut queue: mpsc::Receiver<Batch>,
     account: Account,
     give_up: CancellationToken,
 ) {
-    if prepare(&server, &give_up).await {
-        let under_way = Arc::new(Semaphore::new(server.config.in_flight));
-        let mut tasks = JoinSet::new();
-        while let Some(batch) = queue.recv().await {
-            let Content::Bulk(body) = batch.content else { continue };
-            // The semaphore is never closed.
-            let Ok(permit) = Arc::clone(&under_way).acquire_owned().await else { break };
-            let (server, account, give_up) = (Arc::clone(&server), account.clone(), give_up.clone());
-            tasks.spawn(async move {
-                send::store(&server, body, &account, &give_up).await;
-                drop(permit);
-            });
-            while tasks.try_join_next().is_some() {}
-        }
-        while tasks.join_next().await.is_some() {}
-        return;
+    let way = Way { server, account, give_up: give_up.clone() };
+    let (recovered, _) = way.server.waiting();
+    if recovered > 0 {
+        info!(documents = recovered, "an earlier run left documents in the spool; they are sent first");
+        way.account.recovered(recovered);
     }
-    let mut lost = 0;
+    let (prepared_in, prepared) = watch::channel(false);
+    let stop = CancellationToken::new();
+    let mut helpers = JoinSet::new();
+    helpers.spawn({
+        let (server, stop) = (Arc::clone(&way.server), stop.clone());
+        async move {
+            if prepare::prepare(&server, &stop).await {
+                prepared_in.send_replace(true);
+            }
+            // The channel stays open for those who ask later.
+            stop.cancelled().await;
+        }
+    });
+    helpers.spawn(way.clone().replay(prepared.clone(), stop.clone()));
+    let mut senders = JoinSet::new();
     while let Some(batch) = queue.recv().await {
-        lost += batch.documents as u64;
+        let born = batch.born();
+        let Content::Bulk(body) = batch.content else { continue };
+        let body = body.seal();
+        match way.permit(born, prepared.clone()).await {
+            Some(permit) => {
+                let way = way.clone();
+                senders.spawn(async move {
+                    way.deliver(body, born).await;
+                    way.server.concurrency.give_back(permit);
+                });
+            }
+            None => way.keep(vec![body]).await,
+        }
+        while senders.try_join_next().is_some() {}
     }
-    if lost > 0 {
-        error!(documents = lost, "the servers were not reached until the end; the documents are lost");
-        account.dropped(account::Drop::Shutdown, lost);
-    }
+    while senders.join_next().await.is_some() {}
+    stop.cancel();
+    while helpers.join_next().await.is_some() {}
 }
 
-/// Prepares the servers, as often as it takes; false when told to give up.
-async fn prepare(server: &Server, give_up: &CancellationToken) -> bool {
-    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
-    loop {
-        let fault = tokio::select! {
-            prepared = server.prepare() => match prepared {
-                Ok(name) => {
-                    info!(server = name, template = server.config.template, "index template is in place");
-                    server.set_state(&format!("connected to {name}"));
-                    return true;
-                }
-                Err(fault) => format!("{fault:#}"),
-            },
-            () = give_up.cancelled() => return false,
+/// Sends dead letters again; answers how many were stored, refused again, and not sent because of `stop`.
+pub(super) async fn deliver_again(
+    server: &Server,
+    body: Sealed,
+    stop: &CancellationToken,
+) -> (u64, u64, u64) {
+    let (tally, left) = send::store(server, body, true, Patience { until: None, stop }).await;
+    (tally.stored, tally.rejected, left.iter().map(|body| body.documents() as u64).sum())
+}
+
+/// What the tasks on a batch's way share.
+#[derive(Clone)]
+struct Way {
+    server: Arc<Server>,
+    account: Account,
+    give_up: CancellationToken,
+}
+
+impl Way {
+    /// Leave to send a batch; none when it is to go to the spool instead.
+    async fn permit(
+        &self,
+        born: Instant,
+        mut prepared: watch::Receiver<bool>,
+    ) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        let has_spool = self.server.spool.is_some();
+        if has_spool && self.server.health.is_ill_for(self.server.spool_after) {
+            return None;
+        }
+        let ready = async {
+            prepared.wait_for(|prepared| *prepared).await.ok()?;
+            self.server.concurrency.permit().await
         };
-        if backoff.tries() == 0 {
-            error!("preparing the index template: {fault}; trying again until it works");
-        }
-        server.set_state(&fault);
         tokio::select! {
-            () = tokio::time::sleep(backoff.next_wait()) => {}
-            () = give_up.cancelled() => return false,
+            biased;
+            permit = ready => permit,
+            () = tokio::time::sleep_until((born + self.server.spool_after).into()), if has_spool => None,
+            () = self.give_up.cancelled() => None,
         }
     }
-}
 
-/// `Elasticsearch 7.10.2`, `OpenSearch 2.19.1`, from the answer to `GET /`.
-fn described(body: &[u8]) -> String {
-    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let version = &body["version"];
-    let product = match version["distribution"].as_str() {
-        Some("opensearch") => "OpenSearch",
-        _ => "Elasticsearch",
-    };
-    format!("{product} {}", version["number"].as_str().unwrap_or("of unknown version"))
-}
+    /// Sends a batch, and keeps what the servers do not take in time.
+    async fn deliver(&self, body: Sealed, born: Instant) {
+        let until = self.server.spool.as_ref().map(|_| born + self.server.spool_after);
+        let patience = Patience { until, stop: &self.give_up };
+        let answerable = self.account.answer_for(body.documents() as u64);
+        let (tally, left) = send::store(&self.server, body, false, patience).await;
+        answerable.settled();
+        self.settle(tally);
+        if !left.is_empty() {
+            self.keep(left).await;
+        }
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Puts bodies into the spool; without one they are lost.
+    async fn keep(&self, bodies: Vec<Sealed>) {
+        for body in bodies {
+            let documents = body.documents() as u64;
+            let Some(spool) = self.server.spool.clone() else {
+                error!(documents, "stopping, and the servers take no documents: they are lost");
+                self.account.dropped(account::Drop::Shutdown, documents);
+                continue;
+            };
+            let put = tokio::task::spawn_blocking(move || spool.put(body.lines(), documents)).await;
+            match put {
+                Ok(Ok(dropped)) => {
+                    if dropped > 0 {
+                        self.account.dropped(account::Drop::SpoolFull, dropped);
+                    }
+                    self.server.spooled.notify_one();
+                }
+                Ok(Err(fault)) => {
+                    error!(documents, "{fault:#}: the documents are lost");
+                    self.account.dropped(account::Drop::SpoolFailed, documents);
+                }
+                Err(fault) => {
+                    error!(documents, "the spool failed in itself: {fault}: the documents are lost");
+                    self.account.dropped(account::Drop::SpoolFailed, documents);
+                }
+            }
+        }
+    }
 
-    #[test]
-    fn servers_say_who_they_are() {
-        let elasticsearch = br#"{"version":{"number":"7.10.2","build_flavor":"oss"}}"#;
-        let opensearch = br#"{"version":{"distribution":"opensearch","number":"2.19.1"}}"#;
-        assert_eq!(described(elasticsearch), "Elasticsearch 7.10.2");
-        assert_eq!(described(opensearch), "OpenSearch 2.19.1");
-        assert_eq!(described(b"<html>"), "Elasticsearch of unknown version");
+    /// Sends what is in the spool, oldest first, beside what comes in.
+    async fn replay(self, mut prepared: watch::Receiver<bool>, stop: CancellationToken) {
+        let Some(spool) = self.server.spool.clone() else { return };
+        let ready = async { prepared.wait_for(|prepared| *prepared).await.is_ok() };
+        if stop.run_until_cancelled(ready).await != Some(true) {
+            return;
+        }
+        while !stop.is_cancelled() {
+            let from = Arc::clone(&spool);
+            let entry = match tokio::task::spawn_blocking(move || from.first()).await {
+                Ok(Ok(entry)) => entry,
+                Ok(Err(fault)) => {
+                    error!("{fault:#}");
+                    return;
+                }
+                Err(_) => return,
+            };
+            match entry {
+                Some(entry) => self.replay_one(&spool, entry, &stop).await,
+                None => {
+                    stop.run_until_cancelled(self.server.spooled.notified()).await;
+                }
+            }
+        }
+    }
+
+    async fn replay_one(&self, spool: &Arc<Spool>, entry: Entry, stop: &CancellationToken) {
+        let body = Sealed::from_lines(entry.octets.clone());
+        let (tally, left) = send::store(&self.server, body, true, Patience { until: None, stop }).await;
+        if !left.is_empty() {
+            // It stays where it is; what was stored of it answers that it is there when it comes again.
+            return;
+        }
+        let spool = Arc::clone(spool);
+        match tokio::task::spawn_blocking(move || spool.remove(&entry)).await {
+            Ok(Ok(true)) => self.settle(tally),
+            // It had to give way meanwhile, and was counted as dropped.
+            Ok(Ok(false)) => {}
+            Ok(Err(fault)) => error!("{fault:#}"),
+            Err(fault) => error!("the spool failed in itself: {fault}"),
+        }
+    }
+
+    fn settle(&self, tally: Tally) {
+        self.account.stored(tally.stored);
+        self.account.duplicates(tally.duplicates);
+        self.account.rejected(tally.rejected);
     }
 }
