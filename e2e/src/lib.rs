@@ -13,7 +13,11 @@ pub mod programs;
 
 pub mod recorder;
 
+pub mod recording;
+
 pub mod readings;
+
+pub mod replay;
 
 /// Says aloud that a test cannot run here and why; with `CI` set that is a failure, since everything is there.
 ///

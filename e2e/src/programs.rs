@@ -1,6 +1,5 @@
 //! Other people's programs that read what we send: tshark and libfixbuf's `ipfixDump`.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -23,15 +22,18 @@ pub fn output(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A capture file as tshark reads it: one row a packet, the wanted fields separated by `;`.
+/// The packets of a capture file that pass `filter` (all when it is empty), as tshark reads them with IPFIX on `port`:
+/// one row a packet, with the wanted fields.
 ///
 /// # Errors
-///
 /// As [`output`].
-pub fn tshark(capture: &Path, port: u16, fields: &[&str]) -> anyhow::Result<Vec<Vec<String>>> {
+pub fn tshark(capture: &[u8], port: u16, filter: &str, fields: &[&str]) -> anyhow::Result<Vec<Vec<String>>> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), capture)?;
     let decode_as = format!("udp.port=={port},cflow");
-    let capture = capture.to_string_lossy();
-    let mut arguments = vec!["-r", &*capture, "-d", &decode_as, "-T", "fields", "-E", "separator=;"];
+    let name = file.path().to_string_lossy();
+    let mut arguments =
+        vec!["-r", &*name, "-d", &decode_as, "-Y", filter, "-T", "fields", "-E", "separator=;"];
     for field in fields {
         arguments.extend(["-e", field]);
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -101,10 +102,11 @@ fn dumped_field(field: &str) -> Option<((u32, u16), String)> {
     let (_, value) = rest.split_once(" : ")?;
     let (enterprise, id) = key.split_once('/').unwrap_or(("0", key));
     let value = match value.strip_prefix("(len: ") {
-        Some(string) => string.split_once(") ").map_or("", |(_, string)| string),
-        None => value,
+        Some(string) => string.split_once(") ").map_or("", |(_, string)| string).to_owned(),
+        // It writes zeros that others leave out, `fd00:0010::0011`.
+        None => value.parse().map_or_else(|_| value.to_owned(), |address: Ipv6Addr| address.to_string()),
     };
-    Some(((enterprise.parse().ok()?, id.parse().ok()?), value.to_owned()))
+    Some(((enterprise.parse().ok()?, id.parse().ok()?), value))
 }
 
 /// A value as `ipfixDump` writes it.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use podflow_testbed::namespace::Namespace;
 #[derive(Debug)]
 pub struct Streams {
     port: u16,
+    connections: usize,
+    connected: Receiver<()>,
     thread: JoinHandle<anyhow::Result<Vec<Vec<u8>>>>,
 }
 
@@ -29,8 +32,19 @@ impl Streams {
     pub fn listen(namespace: &Namespace, connections: usize) -> anyhow::Result<Self> {
         let listener = namespace.enter(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)))??;
         let port = listener.local_addr()?.port();
-        let thread = std::thread::spawn(move || accept(&listener, connections));
-        Ok(Self { port, thread })
+        let (connects, connected) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || accept(&listener, connections, &connects));
+        Ok(Self { port, connections, connected, thread })
+    }
+
+    /// Waits until all connections are there.
+    ///
+    /// # Errors
+    /// When it cannot take connections any more.
+    pub fn wait_connected(&self) -> anyhow::Result<()> {
+        (0..self.connections)
+            .try_for_each(|_| self.connected.recv())
+            .context("the recorder of TCP streams ended")
     }
 
     /// The port it listens on.
@@ -48,10 +62,14 @@ impl Streams {
     }
 }
 
-fn accept(listener: &TcpListener, connections: usize) -> anyhow::Result<Vec<Vec<u8>>> {
-    let readers: Vec<_> = (0..connections)
-        .map(|_| listener.accept().map(|(connection, _)| std::thread::spawn(move || read(connection))))
-        .collect::<Result<_, _>>()?;
+fn accept(listener: &TcpListener, connections: usize, connects: &Sender<()>) -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut readers = Vec::new();
+    for _ in 0..connections {
+        let (connection, _) = listener.accept()?;
+        readers.push(std::thread::spawn(move || read(connection)));
+        // Nobody needs to wait for it.
+        let _unheard = connects.send(());
+    }
     let join = |reader: JoinHandle<anyhow::Result<Vec<u8>>>| {
         reader.join().map_err(|_| anyhow!("a reader panicked"))?
     };
