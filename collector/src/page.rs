@@ -4,8 +4,7 @@
 //! the page is added. The page may load nothing from elsewhere and run nothing inline.
 
 use axum::Router;
-use axum::extract::Path;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -16,7 +15,8 @@ pub(crate) fn router() -> Router {
     Router::new()
         .route("/api/dashboards", get(dashboards))
         .route("/", get(|| async { file("index.html") }))
-        .route("/{*path}", get(|Path(path): Path<String>| async move { file(&path) }))
+        // A fallback, not a route: a route for every path would take the query API's requests too.
+        .fallback(|uri: Uri| async move { file(uri.path().trim_start_matches('/')) })
 }
 
 #[derive(RustEmbed)]

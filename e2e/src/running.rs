@@ -117,7 +117,7 @@ impl Running {
                 Err(error) if begun.elapsed() > PATIENCE => {
                     return Err(error.context(format!("waited {PATIENCE:?} until {what}")));
                 }
-                Err(_) => self.runtime.block_on(tokio::time::sleep(BETWEEN_TRIES)),
+                Err(_) => self.runtime.block_on(async { tokio::time::sleep(BETWEEN_TRIES).await }),
             }
         }
     }

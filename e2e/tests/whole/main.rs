@@ -6,3 +6,5 @@ mod export;
 mod dependencies;
 
 mod servers;
+
+mod truth;
