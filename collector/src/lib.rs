@@ -18,10 +18,9 @@ pub mod redeliver;
 
 pub mod account;
 
-#[allow(dead_code, unused_imports, reason = "the query API reads what nothing else does")]
 pub mod store;
 
-mod es;
+pub mod es;
 
 mod page;
 

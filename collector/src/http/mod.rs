@@ -27,7 +27,8 @@ pub(crate) fn router(readiness: Readiness, registry: SharedRegistry, status: Sta
     };
     podflow_daemon::http::router(readiness, registry)
         .route("/status", get(async move || axum::Json(status.json())))
-        .nest("/es", query)
+        // As a service, so that `/es/`, which clients ask for, is its root too.
+        .nest_service("/es", query)
         .merge(crate::page::router())
 }
 

@@ -9,7 +9,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::ser::{Error as _, SerializeMap, Serializer as _};
+use serde::ser::{SerializeMap, Serializer as _};
 use tantivy::columnar::ColumnarWriter;
 use xxhash_rust::xxh3::xxh3_64;
 

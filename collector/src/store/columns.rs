@@ -10,8 +10,6 @@ use crate::document::model::Value;
 
 /// `@timestamp`, milliseconds since 1970.
 pub(crate) const TIMESTAMP: &str = "t@timestamp";
-/// `host`, the exporter's address.
-pub(crate) const HOST: &str = "ihost";
 /// First four octets of the id, a second since 1970 (as a number, so that they cost some 2 octets, not 4).
 pub(crate) const ID_SECOND: &str = "_id0";
 /// Octets 4 to 12 of the id, as the bits of a signed number.

@@ -24,6 +24,8 @@ mod loaded;
 
 mod source;
 
+pub mod admin;
+
 #[cfg(test)]
 mod tests;
 
@@ -39,9 +41,10 @@ use tantivy::directory::MmapDirectory;
 
 pub use batch::{Added, Batch};
 pub(crate) use columns::Kind;
+#[cfg(test)]
 pub(crate) use json::time;
 pub(crate) use loaded::{Bits, Cache, Loaded, Values};
-pub(crate) use segment::{Segment, column_name, index_of_slice};
+pub(crate) use segment::{Segment, column_name};
 pub(crate) use source::Sources;
 
 use background::Background;
@@ -163,6 +166,20 @@ pub(crate) struct View {
 impl View {
     pub(crate) fn segments(&self) -> impl DoubleEndedIterator<Item = &Arc<Segment>> {
         self.slices.values().flatten()
+    }
+
+    /// Sizes and counts of the files.
+    fn info(&self) -> Info {
+        let mut info = Info { slices: self.slices.len(), ..Info::default() };
+        for segment in self.segments() {
+            info.documents += u64::from(segment.facts.documents);
+            info.octets += segment.size;
+            info.segments += 1;
+            let (first, last) = segment.facts.timestamps;
+            let (earliest, latest) = info.timestamps.unwrap_or((first, last));
+            info.timestamps = Some((earliest.min(first), latest.max(last)));
+        }
+        info
     }
 }
 
@@ -287,24 +304,14 @@ impl Inner {
 
     fn info(&self) -> Info {
         let view = self.view();
-        let mut info = Info {
-            slices: view.slices.len(),
+        Info {
             recent_ids: self.recent.lock().unwrap_or_else(PoisonError::into_inner).len(),
             set_aside: self.counters.set_aside.load(Ordering::Relaxed),
             merges: self.counters.merged.load(Ordering::Relaxed),
             deleted_slices: self.counters.deleted_slices.load(Ordering::Relaxed),
             failed_writes: self.counters.failed_writes.load(Ordering::Relaxed),
-            ..Info::default()
-        };
-        for segment in view.segments() {
-            info.documents += u64::from(segment.facts.documents);
-            info.octets += segment.size;
-            info.segments += 1;
-            let (first, last) = segment.facts.timestamps;
-            let (earliest, latest) = info.timestamps.unwrap_or((first, last));
-            info.timestamps = Some((earliest.min(first), latest.max(last)));
+            ..view.info()
         }
-        info
     }
 }
 

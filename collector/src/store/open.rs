@@ -23,7 +23,7 @@ pub(crate) fn open(root: &Path, options: Options) -> Result<Inner, StoreError> {
     fs::create_dir_all(root.join(SLICES)).map_err(|e| failed("making", root, e))?;
     let root = root.canonicalize().map_err(|e| failed("finding", root, e))?;
     let lock = lock(&root)?;
-    check_layout(&root)?;
+    check_layout(&root, true)?;
     let directory =
         MmapDirectory::open(&root).map_err(|e| failed("opening", &root, std::io::Error::other(e)))?;
     let serial = AtomicU64::new(0);
@@ -63,7 +63,8 @@ fn lock(root: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn check_layout(root: &Path) -> Result<(), StoreError> {
+/// Compares the layout with ours; with `make`, a directory that has none gets it.
+pub(crate) fn check_layout(root: &Path, make: bool) -> Result<(), StoreError> {
     let path = root.join("layout");
     match fs::read_to_string(&path) {
         Ok(text) if text.trim() == LAYOUT => Ok(()),
@@ -72,7 +73,7 @@ fn check_layout(root: &Path) -> Result<(), StoreError> {
             found: text.trim().chars().take(80).collect(),
             known: LAYOUT,
         }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if make && error.kind() == std::io::ErrorKind::NotFound => {
             fs::write(&path, format!("{LAYOUT}\n")).map_err(|e| failed("writing", &path, e))
         }
         Err(error) => Err(failed("reading", &path, error)),
@@ -193,7 +194,8 @@ pub(crate) fn join_id(second: i64, high: i64, low: i64) -> DocumentId {
     DocumentId([s0, s1, s2, s3, h0, h1, h2, h3, h4, h5, h6, h7, l0, l1, l2])
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+/// The slices' folders or segment files in a folder, sorted by name.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let fail = |e| failed("listing", folder, e);
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(fail)? {

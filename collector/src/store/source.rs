@@ -55,6 +55,11 @@ impl<'s> Sources<'s> {
         Ok(URL_SAFE_NO_PAD.encode(join_id(second, high, low).0))
     }
 
+    /// The document's `@timestamp`, milliseconds since 1970.
+    pub(crate) fn timestamp(&mut self, row: u32) -> io::Result<Option<i64>> {
+        Ok(self.scalar(columns::TIMESTAMP, row)?.and_then(|value| value.as_i64()))
+    }
+
     /// The document as it was given to the store.
     pub(crate) fn source(&mut self, row: u32) -> io::Result<Map<String, Value>> {
         let extra = match self.scalar(columns::EXTRA, row)? {
@@ -103,6 +108,19 @@ impl<'s> Sources<'s> {
             (Kind::Boolean, Some(number)) => Value::Bool(number != 0),
             _ => value,
         }))
+    }
+
+    /// All values of a column, numbers and texts as they are stored.
+    pub(crate) fn values(&mut self, name: &str, row: u32) -> io::Result<Vec<Value>> {
+        Ok(match self.column(name)?.as_deref() {
+            Some(Loaded::Whole(values)) => values.of(row).iter().map(|number| Value::from(*number)).collect(),
+            Some(Loaded::Float(values)) => values.of(row).iter().map(|number| Value::from(*number)).collect(),
+            Some(Loaded::Text(ordinals, dictionary)) => {
+                let texts = ordinals.of(row).iter().map(|ordinal| self.string(name, *ordinal, dictionary));
+                texts.map(|text| text.map(Value::String)).collect::<io::Result<_>>()?
+            }
+            None => Vec::new(),
+        })
     }
 
     fn scalar(&mut self, name: &str, row: u32) -> io::Result<Option<Value>> {

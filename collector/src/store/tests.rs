@@ -189,7 +189,39 @@ fn retention_deletes_by_age_and_by_size() {
 #[test]
 fn slices_are_hours_and_resolve_to_daily_indices() {
     assert_eq!(batch::slice_name(NOON + 3_599_999), "2026.11.22T12");
-    assert_eq!(index_of_slice("2026.11.22T12"), "flow-2026.11.22");
+    assert_eq!(segment::index_of_slice("2026.11.22T12"), "flow-2026.11.22");
     assert_eq!(background::hour_end("2026.11.22T12"), Some(NOON + 3_600_000));
     assert_eq!(background::hour_end("lost+found"), None);
+}
+
+#[test]
+fn a_running_store_is_copied_checked_and_printed_from_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { keep: Duration::MAX, ..Options::default() };
+    let store = Store::open(folder.path().join("data"), options.clone()).unwrap();
+    fill(&store, 0..10);
+    fill(&store, 10..20);
+    let copy = folder.path().join("copy");
+    assert_eq!(admin::snapshot(&folder.path().join("data"), &copy).unwrap(), 2);
+    assert!(admin::snapshot(&folder.path().join("data"), &copy).is_err(), "never over something");
+    fill(&store, 20..30);
+
+    let reader = admin::Reader::open(&folder.path().join("data"), true).unwrap();
+    assert_eq!((reader.info().documents, reader.damaged.len()), (30, 0));
+    let mut printed = Vec::new();
+    assert_eq!(reader.export(NOON + 5..NOON + 8, &mut printed).unwrap(), 3);
+    let first: serde_json::Value =
+        serde_json::from_slice(printed.split(|c| *c == b'\n').next().unwrap()).unwrap();
+    assert_eq!(first["ipfix"]["octetDeltaCount"], 5);
+
+    let restored = Store::open(&copy, options).unwrap();
+    assert_eq!(restored.info().documents, 20);
+    let path = restored.inner.view().segments().next().unwrap().path.clone();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[3] ^= 1;
+    // The copy is a hard link: a new file, or the original would change too.
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, bytes).unwrap();
+    let reader = admin::Reader::open(&copy, true).unwrap();
+    assert_eq!((reader.info().documents, reader.damaged.len()), (10, 1));
 }

@@ -1,0 +1,175 @@
+//! `/es`: the part of Elasticsearch's API that dashboards and clients use, answered from the embedded store.
+//!
+//! ```text
+//! request ─► routes ─► search body ─► query, aggs (types) ─► filter, collect over segments ─► hits, render ─► JSON
+//! ```
+//! A search runs on a blocking thread, a few at a time; it ends at its deadline or when its client goes away.
+
+mod routes;
+
+mod params;
+
+mod indices;
+
+mod search;
+
+mod body;
+
+mod query;
+
+mod query_string;
+
+mod fields;
+
+mod filter;
+
+mod date;
+
+mod aggs;
+
+mod hits;
+
+mod results;
+
+mod contexts;
+
+mod describe;
+
+mod error;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+
+use self::aggs::collect::Work;
+use self::contexts::Contexts;
+use self::error::EsError;
+use self::results::Results;
+use crate::store::Store;
+
+/// The API of this store, to be mounted under `/es` (with `nest_service`, so that `/es/` is its root too).
+pub fn router(store: Arc<Store>) -> Router {
+    let shared = Arc::new(Shared {
+        engine: Arc::new(Engine { store, contexts: Contexts::default(), results: Results::default() }),
+        running: Semaphore::new(MOST_RUNNING),
+        waiting: AtomicUsize::new(0),
+    });
+    Router::new().fallback(serve).with_state(shared)
+}
+
+/// What answers requests.
+pub(crate) struct Engine {
+    store: Arc<Store>,
+    contexts: Contexts,
+    results: Results,
+}
+
+/// What all requests share.
+struct Shared {
+    engine: Arc<Engine>,
+    running: Semaphore,
+    waiting: AtomicUsize,
+}
+
+async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut response = match answer(&shared, &parts, body).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("x-elastic-product"), HeaderValue::from_static("Elasticsearch"));
+    if let (Some(media), true) = (compatible(&parts.headers), is_json(headers)) {
+        headers.insert(header::CONTENT_TYPE, media);
+    }
+    response
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    parts: &axum::http::request::Parts,
+    body: Body,
+) -> error::Result<Response> {
+    let body = axum::body::to_bytes(body, MOST_BODY).await.map_err(|error| {
+        EsError::new(
+            413,
+            "illegal_argument_exception",
+            format!("the body cannot be read or is longer than {MOST_BODY} octets: {error}"),
+        )
+    })?;
+    let params = params::Params::of(&parts.uri)?;
+    let call =
+        routes::Call { method: parts.method.clone(), path: params::path(parts.uri.path()), params, body };
+    let begun = Instant::now();
+    let deadline = begun + call.params.duration("timeout").unwrap_or(DEADLINE).min(DEADLINE);
+
+    if shared.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
+        shared.waiting.fetch_sub(1, Ordering::Relaxed);
+        return Err(EsError::new(
+            429,
+            "es_rejected_execution_exception",
+            format!("{MOST_WAITING} requests are waiting already"),
+        ));
+    }
+    let permit = tokio::time::timeout_at(deadline.into(), shared.running.acquire()).await;
+    shared.waiting.fetch_sub(1, Ordering::Relaxed);
+    let Ok(Ok(_permit)) = permit else {
+        return Err(EsError::new(
+            429,
+            "es_rejected_execution_exception",
+            "no search could begin before the deadline",
+        ));
+    };
+    // Dropped with this future when the client goes away; the thread then stops at its next check.
+    let gone = GoneWhenDropped(Arc::new(AtomicBool::new(false)));
+    let work = Work { deadline, cancelled: Arc::clone(&gone.0), buckets: AtomicUsize::new(0) };
+    let engine = Arc::clone(&shared.engine);
+    let answered = tokio::task::spawn_blocking(move || {
+        routes::answer(&engine, &call, &work).map(IntoResponse::into_response)
+    });
+    let answered = answered.await.map_err(|error| {
+        tracing::error!(%error, "a query panicked; please report the request");
+        EsError::new(500, "exception", "the query failed inside the store; its log has more")
+    })?;
+    drop(gone);
+    answered
+}
+
+struct GoneWhenDropped(Arc<AtomicBool>);
+
+impl Drop for GoneWhenDropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The media type that an official client asks for, to be sent back.
+fn compatible(headers: &HeaderMap) -> Option<HeaderValue> {
+    let accept = headers.get(header::ACCEPT)?.to_str().ok()?;
+    let version =
+        accept.split("compatible-with=").nth(1)?.chars().next().filter(|c| ('7'..='9').contains(c))?;
+    HeaderValue::from_str(&format!("application/vnd.elasticsearch+json;compatible-with={version}")).ok()
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"application/json"))
+}
+
+/// Searches that run at a time; each uses several threads itself.
+const MOST_RUNNING: usize = 2;
+/// Requests that wait for one of those.
+const MOST_WAITING: usize = 100;
+/// Longest request body: about a thousand times a big dashboard's.
+const MOST_BODY: usize = 16 << 20;
+/// Longest time of one request.
+const DEADLINE: Duration = Duration::from_secs(30);
