@@ -5,6 +5,6 @@ mod export;
 
 mod dependencies;
 
-mod servers;
+mod stores;
 
 mod truth;
