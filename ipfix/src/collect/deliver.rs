@@ -8,6 +8,7 @@ use std::mem;
 use super::check::Plan;
 use super::domain::Domain;
 use super::held::HeldSet;
+use super::options::Heard;
 use super::record::DataRecord;
 use super::session::CollectingSession;
 use super::summary::{MessageSummary, count};
@@ -16,7 +17,7 @@ use crate::message::MessageHeader;
 use crate::netflow::{rebuilt_records, v5_template};
 use crate::reader::Reader;
 use crate::registry::Registry;
-use crate::template::TemplateView;
+use crate::template::{CompiledTemplate, TemplateView};
 use crate::value::ListContext;
 
 impl CollectingSession {
@@ -28,24 +29,47 @@ impl CollectingSession {
         on_record: &mut dyn FnMut(DataRecord<'_>),
         summary: &mut MessageSummary,
     ) {
+        self.read_records(plan, header, message, |_| true, on_record);
+        for set in &plan.sets {
+            if let Some(template) = &set.template {
+                summary.count_records(template, set.records.len());
+            }
+        }
+    }
+
+    /// Listens to the options records of a message.
+    pub(super) fn hear(&self, plan: &Plan, header: &MessageHeader, message: &[u8]) -> Heard {
+        let mut heard = Heard::default();
+        self.read_records(plan, header, message, CompiledTemplate::is_options, &mut |record| {
+            heard.note(&record)
+        });
+        heard
+    }
+
+    fn read_records(
+        &self,
+        plan: &Plan,
+        header: &MessageHeader,
+        message: &[u8],
+        wanted: impl Fn(&CompiledTemplate) -> bool,
+        on_record: &mut dyn FnMut(DataRecord<'_>),
+    ) {
         let Some(domain) = self.domains.get(&header.key()) else { return };
         let allowance = Cell::new(usize::MAX);
         let context = list_context(&self.registry, &self.limits, domain, &allowance);
-        for set in &plan.sets {
-            let Some(template) = &set.template else { continue };
+        let sets = plan.sets.iter().filter_map(|set| Some((set, set.template.as_ref()?)));
+        for (set, template) in sets.filter(|(_, template)| wanted(template)) {
             for (offset, length) in plan.records.get(set.records.clone()).unwrap_or_default() {
                 let octets = message.get(*offset..*offset + *length).unwrap_or_default();
-                let place = count(*offset);
                 on_record(DataRecord {
                     header: *header,
-                    place,
+                    place: count(*offset),
                     template,
                     octets,
                     context,
                     options: &domain.options,
                 });
             }
-            summary.count_records(template, set.records.len());
         }
     }
 

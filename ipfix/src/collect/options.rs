@@ -47,8 +47,11 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// Listens to an options record.
+    /// Listens to a record; only options records say anything.
     pub(super) fn note(&mut self, record: &DataRecord<'_>) {
+        if !record.is_options() {
+            return;
+        }
         let mut facts = Facts::default();
         for (field, value) in record.fields() {
             facts.note(field.key, &value);

@@ -135,16 +135,19 @@ impl CollectingSession {
         let claimed = self.change_templates(plan, &header, now_ms, &mut summary);
         self.count_sequence(plan, &header, &mut summary);
         summary.sets_reserved = plan.reserved_sets;
-        let mut heard = Heard::default();
-        let mut listen = |record: DataRecord<'_>| {
-            if record.is_options() {
-                heard.note(&record);
-            }
-            on_record(record);
-        };
-        self.give_out(plan, &header, message, &mut listen, &mut summary);
+        // What the message says about elements holds for its own records too.
+        let heard = self.hear(plan, &header, message);
+        if self.learn(&heard, &header, &mut summary) {
+            self.compile_again(plan, &header);
+        }
+        self.give_out(plan, &header, message, on_record, &mut summary);
         self.hold(plan, &header, message, now_ms, &mut summary);
+        let mut heard = Heard::default();
         for set in claimed {
+            let mut listen = |record: DataRecord<'_>| {
+                heard.note(&record);
+                on_record(record);
+            };
             self.give_out_held(plan, &set, &mut listen, &mut summary);
         }
         self.learn(&heard, &header, &mut summary);
@@ -253,11 +256,12 @@ impl CollectingSession {
         summary.sequence = domain.sequence.take(header.sequence, header.export_time, units);
     }
 
-    /// Takes in what options records said about the exporter.
-    fn learn(&mut self, heard: &Heard, header: &MessageHeader, summary: &mut MessageSummary) {
+    /// Takes in what options records said about the exporter; answers whether an element became known.
+    fn learn(&mut self, heard: &Heard, header: &MessageHeader, summary: &mut MessageSummary) -> bool {
         if heard.is_empty() {
-            return;
+            return false;
         }
+        let before = self.announced;
         heard.tell(&mut self.domains.entry(header.key()).or_default().options);
         for element in &heard.elements {
             // What is known stays as it is; our own exporters describe elements that we know.
@@ -272,9 +276,24 @@ impl CollectingSession {
             summary.elements_learned += 1;
             Arc::make_mut(&mut self.registry).add(element.clone());
         }
-        if summary.elements_learned > 0 {
+        let learned = self.announced > before;
+        if learned {
             for ((version, _), domain) in &mut self.domains {
                 domain.compile_again(*version, &self.registry);
+            }
+        }
+        learned
+    }
+
+    /// Takes the templates of a message that is being read as they are compiled now.
+    fn compile_again(&self, plan: &mut Plan, header: &MessageHeader) {
+        let Some(domain) = self.domains.get(&header.key()) else { return };
+        for set in &mut plan.sets {
+            let now = domain.templates.get(&set.id);
+            if let (Some(before), Some(now)) = (&mut set.template, now)
+                && before.wire() == now.wire()
+            {
+                *before = Arc::clone(now);
             }
         }
     }

@@ -67,8 +67,10 @@ impl ExportSettings {
 pub struct Message {
     /// The octets.
     pub octets: Vec<u8>,
-    /// How many records it holds, options records included: what is lost when it cannot be sent.
+    /// How many data records it holds: what is lost when it cannot be sent.
     pub records: u32,
+    /// How many options records it holds; they count in the sequence number too.
+    pub options_records: u32,
 }
 
 /// What adding a record did beside adding it.
@@ -76,6 +78,13 @@ pub struct Message {
 pub struct Added {
     /// Whether strings were cut, because the record alone exceeded a message.
     pub strings_cut: bool,
+}
+
+/// What is appended to a message.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Template,
+    Record { shortest: usize, options: bool },
 }
 
 /// One transport session of an exporter.
@@ -91,6 +100,8 @@ pub struct ExportingSession {
     messages_since_templates: u32,
     last_message_ms: u64,
     record: Vec<u8>,
+    /// Options records that follow the templates each time these are sent: template and octets.
+    standing: Vec<(TemplateId, Vec<u8>)>,
 }
 
 impl ExportingSession {
@@ -130,6 +141,7 @@ impl ExportingSession {
             messages_since_templates: 0,
             last_message_ms: 0,
             record: Vec::new(),
+            standing: Vec::new(),
         })
     }
 
@@ -152,14 +164,34 @@ impl ExportingSession {
             if self.templates_due(now_ms) {
                 self.send_templates(now_ms);
             }
-            let shortest = self.templates.get(place).map_or(1, CompiledTemplate::shortest_record);
-            self.append(now_ms, id, shortest, &record, true);
+            self.append(now_ms, id, self.kind(place), &record);
         }
         self.record = record;
         encoded.map(|strings_cut| Added { strings_cut })
     }
 
-    /// Sends all templates now, first in a message of their own beginning.
+    /// Sets the options records of a template that follow the templates each time these are sent, in the place of those
+    /// set before.
+    ///
+    /// # Errors
+    /// As [`ExportingSession::add`]; then those set before are gone.
+    pub fn set_standing<'v, V: IntoIterator<Item = Value<'v>>>(
+        &mut self,
+        template: TemplateId,
+        records: impl IntoIterator<Item = V>,
+    ) -> Result<(), EncodeError> {
+        self.standing.retain(|(of, _)| *of != template);
+        let place =
+            *self.places.get(&template).ok_or_else(|| EncodeError::UnknownTemplate(template.number()))?;
+        for values in records {
+            let mut octets = Vec::new();
+            self.encode(place, values, &mut octets)?;
+            self.standing.push((template, octets));
+        }
+        Ok(())
+    }
+
+    /// Sends all templates now, in a new message, and the standing options records behind them.
     pub fn send_templates(&mut self, now_ms: u64) {
         self.flush(now_ms);
         let sets: Vec<(u16, Vec<u8>)> = self
@@ -171,8 +203,14 @@ impl ExportingSession {
             })
             .collect();
         for (set, octets) in sets {
-            self.append(now_ms, set, 0, &octets, false);
+            self.append(now_ms, set, Kind::Template, &octets);
         }
+        let standing = std::mem::take(&mut self.standing);
+        for (template, octets) in &standing {
+            let kind = self.places.get(template).map_or(Kind::Template, |place| self.kind(*place));
+            self.append(now_ms, template.number(), kind, octets);
+        }
+        self.standing = standing;
         self.templates_sent_ms = Some(now_ms);
         self.messages_since_templates = 0;
     }
@@ -180,14 +218,14 @@ impl ExportingSession {
     /// Makes the message that is being filled ready, full or not.
     pub fn flush(&mut self, now_ms: u64) {
         let Some(open) = self.open.take().filter(|open| !open.is_empty()) else { return };
-        let records = open.records;
+        let (records, options_records) = (open.records, open.options_records);
         // Seconds of 32 bits, until 2106 (RFC 7011 section 3.1).
         let export_time = u32::try_from(now_ms / 1_000).unwrap_or(u32::MAX);
         let octets = open.close(export_time, self.sequence, self.settings.domain, self.settings.pad_sets);
-        self.sequence = self.sequence.wrapping_add(records);
+        self.sequence = self.sequence.wrapping_add(records).wrapping_add(options_records);
         self.messages_since_templates = self.messages_since_templates.saturating_add(1);
         self.last_message_ms = now_ms;
-        self.ready.push_back(Message { octets, records });
+        self.ready.push_back(Message { octets, records, options_records });
     }
 
     /// The next message that is ready.
@@ -227,14 +265,29 @@ impl ExportingSession {
             || paused)
     }
 
-    fn append(&mut self, now_ms: u64, set: u16, shortest: usize, octets: &[u8], is_record: bool) {
+    /// What a record of a template counts as, and how short it can be.
+    fn kind(&self, place: usize) -> Kind {
+        self.templates.get(place).map_or(Kind::Template, |template| Kind::Record {
+            shortest: template.shortest_record(),
+            options: template.is_options(),
+        })
+    }
+
+    fn append(&mut self, now_ms: u64, set: u16, kind: Kind, octets: &[u8]) {
         if self.open.as_ref().is_some_and(|open| !open.fits(set, octets.len())) {
             self.flush(now_ms);
         }
         let largest = largest_message(self.settings.transport);
         let open = self.open.get_or_insert_with(|| MessageWriter::new(largest));
+        let (shortest, counter) = match kind {
+            Kind::Template => (0, None),
+            Kind::Record { shortest, options: false } => (shortest, Some(&mut open.records)),
+            Kind::Record { shortest, options: true } => (shortest, Some(&mut open.options_records)),
+        };
+        if let Some(counter) = counter {
+            *counter += 1;
+        }
         open.add(set, shortest, octets, self.settings.pad_sets);
-        open.records += u32::from(is_record);
     }
 
     /// Writes the record; cuts its longest strings where it alone exceeds a message. Answers whether it did.

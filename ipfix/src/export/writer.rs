@@ -12,6 +12,7 @@ pub(super) struct MessageWriter {
     largest: usize,
     open_set: Option<OpenSet>,
     pub(super) records: u32,
+    pub(super) options_records: u32,
 }
 
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl MessageWriter {
     pub(super) fn new(largest: usize) -> Self {
         let mut octets = Vec::with_capacity(largest.min(ROOM_AT_FIRST));
         octets.resize(MessageHeader::LENGTH, 0xff);
-        Self { octets, largest, open_set: None, records: 0 }
+        Self { octets, largest, open_set: None, records: 0, options_records: 0 }
     }
 
     /// Whether nothing was added yet.

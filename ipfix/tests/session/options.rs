@@ -1,10 +1,17 @@
 //! Options records that the collector itself uses: RFC 5610, RFC 7011 section 4.3, sampling.
 
-mod support;
-
+use super::support::{NOW, message, options_template, receive, records, session, set, template, variable};
+use podflow_ipfix::ElementKey;
 use podflow_ipfix::collect::{NotSent, Sampling, Transport};
+use podflow_ipfix::data_type::{DataType, Semantics, Units};
+use podflow_ipfix::export::{
+    ExportSettings, ExportingSession, reliability, reliability_template, type_information,
+    type_information_template,
+};
 use podflow_ipfix::message::Version;
-use support::{NOW, message, options_template, receive, records, session, set, template, variable};
+use podflow_ipfix::registry::{Element, Registry};
+use podflow_ipfix::template::{FieldSpecifier, Template, TemplateId};
+use podflow_ipfix::value::Value;
 
 const VARIABLE: u16 = 65_535;
 /// privateEnterpriseNumber, informationElementId, type, semantics, name.
@@ -79,4 +86,55 @@ fn sampling_is_found_by_the_selector_of_the_record() {
     collector.receive(NOW, &data, &mut |record| seen.push(record.sampling())).unwrap();
     let every_hundredth = Some(Sampling { algorithm: Some(1), interval: 100 });
     assert_eq!(seen, [every_hundredth, every_hundredth, None]);
+}
+
+#[test]
+fn an_exporter_describes_itself_behind_its_templates() {
+    let tenant = Element {
+        key: ElementKey::new(4_711, 12),
+        name: "tenantName".into(),
+        data_type: DataType::String,
+        semantics: Semantics::Default,
+        units: Units::None,
+    };
+    let mut registry = Registry::standard();
+    registry.add(tenant.clone());
+    let [flows, types, statistics] = [256, 258, 259].map(|id| TemplateId::try_from(id).unwrap());
+    let fields = vec![FieldSpecifier::variable(tenant.key)];
+    let templates = vec![
+        Template::new(flows, fields).unwrap(),
+        type_information_template(types).unwrap(),
+        reliability_template(statistics).unwrap(),
+    ];
+    let mut exporter = ExportingSession::new(ExportSettings::udp(7, 484), templates, &registry).unwrap();
+    exporter.set_standing(types, [type_information(&tenant)]).unwrap();
+    let not_sent = NotSent { flows: 1, packets: 2, octets: 3 };
+    exporter.set_standing(statistics, [reliability(0, not_sent)]).unwrap();
+
+    // Ours is told nothing of the element beforehand.
+    let mut collector = session(Transport::Udp);
+    let mut expected = 0;
+    let mut seen = Vec::new();
+    for (now, name) in [(NOW, "a"), (NOW + 1_000, "b"), (NOW + 31_000, "c")] {
+        exporter.add(now, flows, [Value::text(name)]).unwrap();
+        exporter.flush(now);
+        while let Some(message) = exporter.next_message() {
+            let (summary, records) = receive(&mut collector, now, &message.octets).unwrap();
+            assert_eq!(summary.header.unwrap().sequence, expected, "options records count, templates do not");
+            assert_eq!(
+                (summary.records, summary.options_records),
+                (message.records, message.options_records)
+            );
+            expected += message.records + message.options_records;
+            seen.extend(
+                records
+                    .into_iter()
+                    .filter(|record| record.contains("tenantName=") || record.contains("e4711")),
+            );
+        }
+    }
+    // The first record came in the message that brought the description, and is named by it.
+    assert_eq!(seen, ["tenantName=a", "tenantName=b", "tenantName=c"]);
+    assert_eq!(expected, 3 + 4, "twice two options records: at first and after 30 seconds");
+    assert_eq!(collector.options(Version::Ipfix, 7).unwrap().not_sent, Some(not_sent));
 }

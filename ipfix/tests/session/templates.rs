@@ -1,14 +1,14 @@
 //! The life of templates: whose they are, how they change, when they end (RFC 7011 section 8).
 
-mod support;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::support::{
+    NOW, limited, message, options_template, receive, records, session, set, template, text,
+};
 use podflow_ipfix::Limits;
 use podflow_ipfix::collect::{Sequence, Transport, UdpSessions};
 use podflow_ipfix::registry::Registry;
-use support::{NOW, limited, message, options_template, receive, records, session, set, template, text};
 
 const OCTETS: (u32, u16, u16) = (0, 1, 4);
 const PACKETS: (u32, u16, u16) = (0, 2, 4);
@@ -27,8 +27,10 @@ fn template_and_data_in_one_message_in_any_order() {
 #[test]
 fn several_templates_in_one_set_and_padding_behind_them() {
     let mut collector = session(Transport::Stream);
-    let two =
-        [support::template_record(256, None, &[OCTETS]), support::template_record(257, None, &[PACKETS])];
+    let two = [
+        crate::support::template_record(256, None, &[OCTETS]),
+        crate::support::template_record(257, None, &[PACKETS]),
+    ];
     let padded = set(2, [two.concat(), vec![0, 0, 0]].concat());
     let data = [set(257, [0, 0, 0, 2, 0, 0, 0]), set(256, [0, 0, 0, 1])];
     assert_eq!(

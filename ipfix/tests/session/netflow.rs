@@ -1,9 +1,7 @@
 //! NetFlow v9 (RFC 3954) and v5 messages, octet by octet.
 
-mod support;
-
+use super::support::{NOW, receive, session, set, text};
 use podflow_ipfix::collect::{Sequence, Transport};
-use support::{NOW, receive, session, set, text};
 
 /// Uptime 10,000 ms at 1,763,000,000 s; source id 3.
 fn v9(sequence: u32, flowsets: &[Vec<u8>]) -> Vec<u8> {
@@ -66,7 +64,8 @@ fn v9_and_ipfix_of_one_domain_do_not_share_templates() {
     let mut collector = session(Transport::Udp);
     receive(&mut collector, NOW, &v9(0, &[set(0, [&[1, 0, 0, 1][..], &fields(&[(1, 4)])].concat())]))
         .unwrap();
-    let (summary, _) = receive(&mut collector, NOW, &support::message(3, 0, &[set(256, [0; 4])])).unwrap();
+    let (summary, _) =
+        receive(&mut collector, NOW, &crate::support::message(3, 0, &[set(256, [0; 4])])).unwrap();
     assert_eq!((summary.records, summary.sets_held), (0, 1));
 }
 

@@ -1,5 +1,4 @@
 //! Messages octet by octet, and records as text.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::sync::Arc;
 

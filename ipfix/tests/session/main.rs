@@ -1,0 +1,15 @@
+//! Sessions as their peers see them: octets in, records out, and back.
+
+mod support;
+
+mod values;
+
+mod lists;
+
+mod templates;
+
+mod options;
+
+mod netflow;
+
+mod joined;
