@@ -22,9 +22,10 @@ use crate::config::Config;
 use crate::enrich::Names;
 use crate::export::{Exporter, ExporterSettings};
 use crate::metrics::{ExportMetrics, TrackerMetrics};
+use crate::state::{self, State};
 use crate::store::moment::Schedule;
 use crate::store::{Limits, Memory};
-use crate::tracker::{Settings, Tracker};
+use crate::tracker::{Settings, SharedStore, Tracker};
 
 /// What the command line says beside the configuration.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +74,11 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
             schedule: Schedule::new(config.export_interval, config.poll_interval, config.idle_timeout),
         },
     };
-    let memory = |opened_ms| Memory { since_ms: opened_ms, ..Memory::default() };
+    let keeper = config.state_file.clone().map(StateKeeper::new);
+    let memory = |opened_ms| match keeper.as_ref().and_then(StateKeeper::load) {
+        Some(state) => state.memory,
+        None => Memory { since_ms: opened_ms, ..Memory::default() },
+    };
     let tracker = Tracker::open(settings, clock, memory, tracker_metrics).context("reading conntrack")?;
     let store = tracker.store();
     let tracking = tracker.start().context("starting the conntrack thread")?;
@@ -88,13 +93,14 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
         collector: ArcSwap::from_pointee(None),
     });
     tokio::spawn(follow_addresses(Arc::clone(&names), shutdown.clone()));
+    let keeping = keeper.clone().map(|keeper| tokio::spawn(keeper.run(store.clone(), shutdown.clone())));
     let exporter = Exporter {
         settings: ExporterSettings {
             collector,
             profile: config.template,
             domain: observation_domain(&config.cluster_name, &options.node_name),
         },
-        store,
+        store: store.clone(),
         names,
         clock,
         metrics: export_metrics,
@@ -105,7 +111,60 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
     shutdown.cancelled().await;
     tokio::task::spawn_blocking(|| tracking.stop()).await.context("the last poll")?;
     last_poll_done.cancel();
-    exporting.await.context("the last export")
+    exporting.await.context("the last export")?;
+    if let (Some(keeper), Some(keeping)) = (keeper, keeping) {
+        keeping.await.context("keeping the state")?;
+        keeper.save(&store, true);
+    }
+    Ok(())
+}
+
+/// Keeps the state file: each [`SAVE_EVERY`], and at the end.
+#[derive(Clone)]
+struct StateKeeper {
+    path: PathBuf,
+    boot_id: String,
+}
+
+impl StateKeeper {
+    fn new(path: PathBuf) -> Self {
+        Self { path, boot_id: state::boot_id() }
+    }
+
+    fn load(&self) -> Option<State> {
+        let state = state::load(&self.path, &self.boot_id)?;
+        let flows = state.memory.reported.len();
+        if state.graceful {
+            info!(flows, "an earlier run left what it had reported; its flows go on");
+        } else {
+            warn!(
+                flows,
+                "the earlier run did not end in order: what it reported in its last {} s is reported again",
+                SAVE_EVERY.as_secs()
+            );
+        }
+        Some(state)
+    }
+
+    async fn run(self, store: SharedStore, shutdown: CancellationToken) {
+        while shutdown.run_until_cancelled(tokio::time::sleep(SAVE_EVERY)).await.is_some() {
+            let (keeper, store) = (self.clone(), store.clone());
+            if tokio::task::spawn_blocking(move || keeper.save(&store, false)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn save(&self, store: &SharedStore, graceful: bool) {
+        let state = State { memory: store.lock().memory(), graceful };
+        if let Err(error) = state::save(&self.path, &self.boot_id, &state) {
+            warn!(
+                path = %self.path.display(),
+                %error,
+                "what was reported cannot be kept; after a restart, flows that go on begin anew"
+            );
+        }
+    }
 }
 
 /// Starts whatever tells us who is behind an address.
@@ -189,6 +248,9 @@ fn own_addresses() -> Vec<IpAddr> {
         })
         .collect()
 }
+
+/// What a crash may repeat.
+const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// A new bridge or tunnel device is known within so long.
 const ADDRESSES_AGAIN: Duration = Duration::from_secs(10);

@@ -16,6 +16,7 @@ mod export;
 
 mod clock;
 mod metrics;
+mod state;
 
 mod app;
 

@@ -5,6 +5,8 @@
 //! [`Store::finish_dump`]. Entries that expired but were not collected yet are left out of dumps by the kernel
 //! without an event: those are waited for.
 
+use std::collections::HashMap;
+
 use podflow_flow::FlowEndReason;
 
 use crate::conntrack::{Counters, Entry};
@@ -70,7 +72,11 @@ impl Store {
             let reason = connection.natural_end();
             self.end(slot, reason, true);
         }
-        self.is_acquainted = true;
+        let acquainted_s = *self.acquainted_s.get_or_insert(now.steady_s);
+        if now.steady_s.saturating_sub(acquainted_s) >= PATIENCE_S {
+            // What an earlier run knew and has not shown itself since is gone.
+            self.memory.reported = HashMap::new();
+        }
         self.overrun = false;
     }
 
@@ -123,8 +129,11 @@ impl Store {
         self.table.insert(connection);
     }
 
-    fn new_connection(&self, entry: &Entry, now: Now) -> Connection {
-        Connection::new(entry, now, &self.memory, &self.limits.schedule, self.is_acquainted)
+    fn new_connection(&mut self, entry: &Entry, now: Now) -> Connection {
+        let schedule = &self.limits.schedule;
+        let connection = Connection::new(entry, now, &self.memory, schedule, self.acquainted_s.is_some());
+        self.memory.reported.remove(&connection.key.hash());
+        connection
     }
 
     /// A flow has ended; `gone`: its entry, too.

@@ -79,8 +79,8 @@ pub(crate) struct Store {
     due: VecDeque<(u32, u64)>,
     /// Number of the dump that runs or ran last.
     generation: u32,
-    /// A dump was complete: from then on, what was not known is new.
-    is_acquainted: bool,
+    /// When the first dump was complete, by the steady clock: from then on, what was not known is new.
+    acquainted_s: Option<u32>,
     /// Keys (hashed) that were destroyed, and the number of the dump whose end lets them be forgotten: until then an
     /// entry of that name may be an echo in a dump that was asked for before.
     destroyed: HashMap<u64, u32>,
@@ -110,7 +110,7 @@ impl Store {
             ended: VecDeque::new(),
             due: VecDeque::new(),
             generation: 0,
-            is_acquainted: false,
+            acquainted_s: None,
             destroyed: HashMap::new(),
             overrun: false,
             events_since_ms,
@@ -132,4 +132,26 @@ impl Store {
     pub(crate) fn tally(&self) -> Tally {
         self.tally
     }
+
+    /// All connections held.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = &Connection> {
+        self.table.iter().map(|(_, connection)| connection)
+    }
+
+    /// What a next run must know.
+    pub(crate) fn memory(&self) -> Memory {
+        Memory { since_ms: self.memory.since_ms, reported: self.reported().collect() }
+    }
+
+    /// Totals at the last record of every flow that may go on, by [`key::ConnectionKey::hash`]: what flows that this
+    /// run has not met again included.
+    fn reported(&self) -> impl Iterator<Item = (u64, Counters)> {
+        self.connections()
+            .filter(|connection| !connection.gone)
+            .map(|connection| (connection.key.hash(), connection.reported))
+            .chain(self.memory.reported.iter().map(|(hash, reported)| (*hash, *reported)))
+    }
 }
+
+#[cfg(test)]
+mod tests;

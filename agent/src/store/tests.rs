@@ -1,0 +1,416 @@
+//! The store against a small kernel of its own: whatever happens, the deltas that were sent add up.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use podflow_flow::FlowEndReason;
+use proptest::prelude::*;
+
+use super::*;
+use crate::conntrack::entry::{ProtocolState, Status};
+use crate::conntrack::{Entry, Layer4, Tuple, Zones};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// An entry of connection `number`, born at second `born`.
+fn entry(number: u8, born: u64, packets: u64, state: u8) -> Entry {
+    let tuple = |source: [u8; 4], destination: [u8; 4], from, to| Tuple {
+        source: IpAddr::V4(Ipv4Addr::from(source)),
+        destination: IpAddr::V4(Ipv4Addr::from(destination)),
+        protocol: 6,
+        layer4: Layer4::Ports { source: from, destination: to },
+    };
+    let port = 1_000 + u16::from(number);
+    Entry {
+        zones: Zones::default(),
+        original: tuple([10, 0, 0, 1], [10, 0, 0, 2], port, 80),
+        reply: tuple([10, 0, 0, 2], [10, 0, 0, 1], 80, port),
+        id: u32::from(number),
+        status: Status::default(),
+        counters: Some(Counters {
+            packets,
+            octets: packets * 100,
+            reverse_packets: packets / 2,
+            reverse_octets: packets * 7,
+        }),
+        start_ns: Some(born * SECOND_NS),
+        stop_ns: None,
+        timeout_seconds: Some(10),
+        state: ProtocolState::Tcp(state),
+    }
+}
+
+const ESTABLISHED: u8 = 3;
+const TIME_WAIT: u8 = 7;
+
+fn at(second: u32) -> Now {
+    Now { wall_ms: u64::from(second) * 1_000, steady_s: second + 1 }
+}
+
+fn limits() -> Limits {
+    Limits {
+        connections: 100,
+        ended: 100,
+        schedule: Schedule::new(Duration::from_secs(10), Duration::from_secs(1), None),
+    }
+}
+
+fn store() -> Store {
+    Store::new(limits(), Memory::default(), 0)
+}
+
+fn dump(store: &mut Store, entries: &[Entry], second: u32) {
+    store.begin_dump();
+    for entry in entries {
+        store.seen(entry, at(second));
+    }
+    store.finish_dump(true, at(second));
+}
+
+fn take(store: &mut Store, second: u32) -> Vec<Report> {
+    let mut reports = Vec::new();
+    store.take(at(second), usize::MAX, &mut reports);
+    reports
+}
+
+#[test]
+fn the_first_delta_is_everything_since_the_flow_began() {
+    let mut store = store();
+    dump(&mut store, &[entry(1, 100, 50, ESTABLISHED)], 101);
+    store.look(at(101));
+    assert!(take(&mut store, 101).is_empty(), "its moment has not come");
+    store.look(at(111));
+    let reports = take(&mut store, 111);
+    assert_eq!(reports.len(), 1);
+    assert_eq!((reports[0].delta.packets, reports[0].end), (50, FlowEndReason::ActiveTimeout));
+    store.look(at(125));
+    assert!(take(&mut store, 125).is_empty(), "nothing changed, nothing to say");
+    dump(&mut store, &[entry(1, 100, 70, ESTABLISHED)], 126);
+    store.look(at(140));
+    assert_eq!(take(&mut store, 140)[0].delta.packets, 20);
+}
+
+#[test]
+fn a_flow_older_than_the_memory_begins_with_what_it_adds() {
+    let mut store = Store::new(limits(), Memory { since_ms: 100_000, ..Memory::default() }, 0);
+    dump(&mut store, &[entry(1, 99, 50, ESTABLISHED), entry(2, 100, 50, ESTABLISHED)], 101);
+    dump(&mut store, &[entry(1, 99, 60, ESTABLISHED), entry(2, 100, 60, ESTABLISHED)], 102);
+    store.look_at_all();
+    let mut deltas: Vec<_> =
+        take(&mut store, 102).iter().map(|report| (report.connection.key.id, report.delta.packets)).collect();
+    deltas.sort_unstable();
+    assert_eq!(deltas, [(1, 10), (2, 60)]);
+}
+
+#[test]
+fn what_an_earlier_run_reported_is_not_reported_again() {
+    let mut first = store();
+    dump(&mut first, &[entry(1, 100, 50, ESTABLISHED)], 101);
+    first.look_at_all();
+    assert_eq!(take(&mut first, 101)[0].delta.packets, 50);
+    let mut second = Store::new(limits(), first.memory(), 0);
+    dump(&mut second, &[entry(1, 100, 80, ESTABLISHED)], 110);
+    second.look_at_all();
+    assert_eq!(take(&mut second, 110)[0].delta.packets, 30);
+}
+
+#[test]
+fn a_flow_between_two_polls_is_known_by_its_event() {
+    let mut store = store();
+    store.destroyed(&entry(1, 100, 5, TIME_WAIT), 0, at(101));
+    let reports = take(&mut store, 101);
+    assert_eq!((reports[0].delta.packets, reports[0].end), (5, FlowEndReason::EndOfFlow));
+    assert_eq!((store.len(), store.tally().born_and_dead), (0, 1));
+}
+
+#[test]
+fn an_event_is_not_undone_by_an_echo_in_the_running_dump() {
+    let mut store = store();
+    store.begin_dump();
+    store.destroyed(&entry(1, 100, 5, TIME_WAIT), 0, at(101));
+    store.seen(&entry(1, 100, 4, TIME_WAIT), at(101));
+    store.finish_dump(true, at(101));
+    assert_eq!(take(&mut store, 101).len(), 1);
+    assert_eq!(store.len(), 0);
+}
+
+#[test]
+fn a_closed_connection_is_reported_once_and_corrected_once() {
+    let mut store = store();
+    dump(&mut store, &[entry(1, 100, 50, TIME_WAIT)], 101);
+    assert!(take(&mut store, 101).is_empty(), "it may still move");
+    dump(&mut store, &[entry(1, 100, 50, TIME_WAIT)], 102);
+    let reports = take(&mut store, 102);
+    assert_eq!((reports.len(), reports[0].end), (1, FlowEndReason::EndOfFlow));
+    dump(&mut store, &[entry(1, 100, 50, TIME_WAIT)], 103);
+    assert!(take(&mut store, 103).is_empty());
+    // The entry goes without anything new: no second record.
+    let mut quiet = store;
+    quiet.destroyed(&entry(1, 100, 50, TIME_WAIT), 0, at(130));
+    assert!(take(&mut quiet, 130).is_empty());
+    assert_eq!(quiet.len(), 0);
+}
+
+#[test]
+fn a_straggler_of_a_closed_connection_comes_as_one_correction() {
+    let mut store = store();
+    dump(&mut store, &[entry(1, 100, 50, TIME_WAIT)], 101);
+    dump(&mut store, &[entry(1, 100, 50, TIME_WAIT)], 102);
+    assert_eq!(take(&mut store, 102).len(), 1);
+    store.destroyed(&entry(1, 100, 52, TIME_WAIT), 0, at(130));
+    let reports = take(&mut store, 130);
+    assert_eq!((reports.len(), reports[0].delta.packets), (1, 2));
+}
+
+#[test]
+fn only_a_complete_dump_ends_flows_and_a_missing_one_is_waited_for() {
+    let mut store = store();
+    dump(&mut store, &[entry(1, 100, 50, ESTABLISHED)], 101);
+    store.begin_dump();
+    store.finish_dump(false, at(102));
+    dump(&mut store, &[], 103);
+    dump(&mut store, &[], 104);
+    assert!(take(&mut store, 104).is_empty(), "its event is awaited");
+    store.destroyed(&entry(1, 100, 60, ESTABLISHED), 0, at(150));
+    let reports = take(&mut store, 150);
+    assert_eq!((reports[0].delta.packets, reports[0].end), (60, FlowEndReason::IdleTimeout));
+    assert_eq!(store.tally().ended_unheard, 0);
+}
+
+#[test]
+fn a_missing_flow_ends_without_its_event_after_a_while_or_after_an_overrun() {
+    for overrun in [false, true] {
+        let mut store = store();
+        dump(&mut store, &[entry(1, 100, 50, ESTABLISHED)], 101);
+        if overrun {
+            store.events_lost();
+        }
+        dump(&mut store, &[], 102);
+        assert_eq!(take(&mut store, 102).len(), usize::from(overrun));
+        dump(&mut store, &[], 180);
+        assert_eq!(take(&mut store, 180).len(), usize::from(!overrun));
+        assert_eq!(store.tally().ended_unheard, 1);
+    }
+}
+
+#[test]
+fn an_entry_that_comes_back_goes_on() {
+    let mut store = store();
+    dump(&mut store, &[entry(1, 100, 50, ESTABLISHED)], 101);
+    dump(&mut store, &[], 102);
+    dump(&mut store, &[entry(1, 100, 55, ESTABLISHED)], 103);
+    dump(&mut store, &[], 170);
+    assert!(take(&mut store, 170).is_empty(), "the wait begins anew");
+    assert_eq!(store.len(), 1);
+}
+
+#[test]
+fn counters_that_go_back_begin_a_new_flow() {
+    let mut store = store();
+    dump(&mut store, &[entry(1, 100, 50, ESTABLISHED)], 101);
+    dump(&mut store, &[entry(1, 100, 3, ESTABLISHED)], 102);
+    store.look_at_all();
+    let reports = take(&mut store, 102);
+    let deltas: Vec<_> = reports.iter().map(|report| report.delta.packets).collect();
+    assert_eq!(deltas, [50, 3]);
+    assert_eq!(store.tally().restarted, 1);
+}
+
+#[test]
+fn without_timestamps_a_tcp_that_opens_again_is_a_new_flow() {
+    let unstamped = |packets, state| Entry { start_ns: None, ..entry(1, 0, packets, state) };
+    let mut store = store();
+    dump(&mut store, &[], 100);
+    dump(&mut store, &[unstamped(50, TIME_WAIT)], 101);
+    dump(&mut store, &[unstamped(60, ESTABLISHED)], 102);
+    store.look_at_all();
+    let reports = take(&mut store, 102);
+    assert_eq!(reports.len(), 2);
+    assert_ne!(reports[0].connection.flow_id, reports[1].connection.flow_id);
+}
+
+#[test]
+fn somebody_who_deletes_an_entry_is_the_reason() {
+    let mut store = store();
+    store.destroyed(&entry(1, 100, 5, ESTABLISHED), 4711, at(101));
+    assert_eq!(take(&mut store, 101)[0].end, FlowEndReason::ForcedEnd);
+}
+
+#[test]
+fn entries_without_counters_are_held_and_counted_but_not_reported() {
+    let mut store = store();
+    let bare = Entry { counters: None, ..entry(1, 100, 0, ESTABLISHED) };
+    dump(&mut store, &[bare], 101);
+    store.look_at_all();
+    store.destroyed(&bare, 0, at(102));
+    assert!(take(&mut store, 102).is_empty());
+    assert_eq!((store.len(), store.tally().uncounted), (0, 1));
+}
+
+#[test]
+fn at_the_cap_new_ones_are_refused_and_their_event_tells_of_them() {
+    let mut store = Store::new(Limits { connections: 1, ..limits() }, Memory::default(), 0);
+    dump(&mut store, &[entry(1, 100, 1, ESTABLISHED), entry(2, 100, 1, ESTABLISHED)], 101);
+    assert_eq!((store.len(), store.tally().refused), (1, 1));
+    store.destroyed(&entry(2, 100, 9, ESTABLISHED), 0, at(102));
+    assert_eq!(take(&mut store, 102)[0].delta.packets, 9);
+}
+
+#[test]
+fn when_too_many_ended_flows_wait_the_loss_is_counted() {
+    let mut store = Store::new(Limits { ended: 1, ..limits() }, Memory::default(), 0);
+    store.destroyed(&entry(1, 100, 4, TIME_WAIT), 0, at(101));
+    store.destroyed(&entry(2, 100, 10, TIME_WAIT), 0, at(101));
+    let tally = store.tally();
+    assert_eq!((tally.lost_flows, tally.lost_packets, tally.lost_octets), (1, 15, 1_070));
+    assert_eq!(take(&mut store, 101).len(), 1);
+    assert_eq!(store.len(), 0);
+}
+
+#[test]
+fn a_connection_costs_at_most_three_hundred_octets() {
+    // A slot, its place in the index (4 octets and a control octet, at the emptiest 7/16 full), and a free list.
+    let slot = size_of::<Option<Connection>>();
+    assert!(slot + 5 * 16 / 7 + 4 <= 300, "{slot} octets a slot");
+}
+
+/// What may happen.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// Connection `number` (born now where there is none) moves so many packets.
+    Packets(u8, u64),
+    /// It closes.
+    Close(u8),
+    /// Its entry goes; the event reaches us or is lost.
+    Destroy(u8, bool),
+    /// A dump; broken after so many entries, or complete.
+    Dump(Option<usize>),
+    /// An export that works, or whose messages do not leave.
+    Export(bool),
+    /// A graceful restart.
+    Restart,
+    /// Time passes.
+    Wait(u32),
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (0..6_u8, 0..50_u64).prop_map(|(number, packets)| Event::Packets(number, packets)),
+        1 => (0..6_u8).prop_map(Event::Close),
+        2 => (0..6_u8, prop::bool::weighted(0.8)).prop_map(|(number, heard)| Event::Destroy(number, heard)),
+        3 => prop::option::weighted(0.2, 0..4_usize).prop_map(Event::Dump),
+        3 => prop::bool::weighted(0.7).prop_map(Event::Export),
+        1 => Just(Event::Restart),
+        2 => (1..40_u32).prop_map(Event::Wait),
+    ]
+}
+
+/// The kernel's table, and what a collector has received.
+#[derive(Default)]
+struct World {
+    second: u32,
+    table: HashMap<u8, Entry>,
+    /// Final counters of entries whose end was heard, by key.
+    finals: HashMap<u64, u64>,
+    /// Packets received by key: the sum of the deltas, and the last total.
+    received: HashMap<u64, (u64, u64)>,
+}
+
+impl World {
+    fn receive(&mut self, report: &Report) {
+        let sum = self.received.entry(report.connection.key.hash()).or_default();
+        sum.0 += report.delta.packets;
+        sum.1 = sum.1.max(report.connection.counters.packets);
+    }
+
+    fn apply(&mut self, store: &mut Store, event: Event) {
+        match event {
+            Event::Wait(seconds) => self.second += seconds,
+            Event::Packets(number, packets) => {
+                let born = u64::from(self.second);
+                let known = self.table.entry(number).or_insert_with(|| entry(number, born, 0, ESTABLISHED));
+                let before = known.counters.unwrap_or_default().packets;
+                *known = Entry {
+                    start_ns: known.start_ns,
+                    state: known.state,
+                    ..entry(number, 0, before + packets, ESTABLISHED)
+                };
+            }
+            Event::Close(number) => {
+                if let Some(known) = self.table.get_mut(&number) {
+                    known.state = ProtocolState::Tcp(TIME_WAIT);
+                }
+            }
+            Event::Destroy(number, heard) => {
+                let Some(gone) = self.table.remove(&number) else { return };
+                // Successive lives of a tuple are a second apart, as the kernel's are nanoseconds.
+                self.second += 1;
+                if heard {
+                    store.destroyed(&gone, 0, at(self.second));
+                    let packets = gone.counters.unwrap_or_default().packets;
+                    self.finals.insert(ConnectionKey::of(&gone).hash(), packets);
+                } else {
+                    store.events_lost();
+                }
+            }
+            Event::Dump(broken) => {
+                store.begin_dump();
+                for entry in self.table.values().take(broken.unwrap_or(usize::MAX)) {
+                    store.seen(entry, at(self.second));
+                }
+                store.finish_dump(broken.is_none(), at(self.second));
+            }
+            Event::Export(works) => {
+                store.look(at(self.second));
+                let reports = take(store, self.second);
+                for report in reports.iter().rev() {
+                    if works { self.receive(report) } else { store.give_back(report) }
+                }
+            }
+            Event::Restart => {
+                self.drain(store);
+                *store = Store::new(limits(), store.memory(), 0);
+            }
+        }
+    }
+
+    /// Everything that is not reported yet.
+    fn drain(&mut self, store: &mut Store) {
+        store.look_at_all();
+        for report in take(store, self.second) {
+            self.receive(&report);
+        }
+    }
+}
+
+use super::key::ConnectionKey;
+
+proptest! {
+    #[test]
+    fn the_deltas_that_were_sent_add_up(happenings in prop::collection::vec(events(), 1..200)) {
+        let mut world = World { second: 1_000, ..World::default() };
+        let mut store = store();
+        for event in happenings {
+            world.apply(&mut store, event);
+        }
+        // At last everything is polled, ends, and is exported.
+        world.apply(&mut store, Event::Dump(None));
+        for number in 0..6 {
+            world.apply(&mut store, Event::Destroy(number, true));
+        }
+        world.apply(&mut store, Event::Wait(100));
+        world.apply(&mut store, Event::Dump(None));
+        world.drain(&mut store);
+        prop_assert_eq!(store.len(), 0);
+        for (key, (sum, total)) in &world.received {
+            prop_assert_eq!(sum, total, "flow {:x}", key);
+        }
+        for (key, packets) in &world.finals {
+            let sum = world.received.get(key).map(|(sum, _)| *sum);
+            prop_assert_eq!(sum, Some(*packets), "flow {:x} heard of its end", key);
+        }
+        let tally = store.tally();
+        prop_assert_eq!((tally.lost_flows, tally.refused, tally.restarted), (0, 0, 0));
+    }
+}
