@@ -11,6 +11,7 @@ use podflow_cluster::Directory;
 use podflow_cluster::kubernetes::{self, Scope};
 use podflow_daemon::http::{SharedRegistry, router};
 use podflow_daemon::readiness::Readiness;
+use podflow_flow::Profile;
 use podflow_flow::record::observation_domain;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{CollectorAddr, Config, Protocol, Resend};
 use crate::enrich::Names;
 use crate::export::{Exporter, ExporterSettings};
 use crate::metrics::{ExportMetrics, TrackerMetrics};
@@ -96,7 +97,9 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
     let keeping = keeper.clone().map(|keeper| tokio::spawn(keeper.run(store.clone(), shutdown.clone())));
     let exporter = Exporter {
         settings: ExporterSettings {
+            resend_octets: resend_octets(&config, &collector),
             collector,
+            tls: config.tls.clone(),
             profile: config.template,
             domain: observation_domain(&config.cluster_name, &options.node_name),
         },
@@ -165,6 +168,12 @@ impl StateKeeper {
             );
         }
     }
+}
+
+/// Only towards a collector that stores a record once: ours, which is told by the full template over a stream.
+fn resend_octets(config: &Config, collector: &CollectorAddr) -> usize {
+    let is_ours = config.template == Profile::Full && collector.protocol != Protocol::Udp;
+    if config.resend == Resend::Auto && is_ours { config.resend_octets } else { 0 }
 }
 
 /// Starts whatever tells us who is behind an address.

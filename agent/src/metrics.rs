@@ -125,6 +125,10 @@ pub(crate) struct ExportMetrics {
     pub(crate) reconnections: Counter,
     pub(crate) unnamed: Counter,
     pub(crate) strings_cut: Counter,
+    pub(crate) messages_resent: Counter,
+    pub(crate) resends_cut: Counter,
+    pub(crate) resends_given_up: Counter,
+    pub(crate) resend_octets: Gauge,
     left: Family<Reason, Counter>,
 }
 
@@ -144,6 +148,10 @@ impl ExportMetrics {
             reconnections: Counter::default(),
             unnamed: Counter::default(),
             strings_cut: Counter::default(),
+            messages_resent: Counter::default(),
+            resends_cut: Counter::default(),
+            resends_given_up: Counter::default(),
+            resend_octets: Gauge::default(),
             left: Family::default(),
         };
         let registry = registry.sub_registry_with_prefix("podflow_agent");
@@ -157,10 +165,18 @@ impl ExportMetrics {
             ),
             ("reconnections", "Tries to reach the collector again", &metrics.reconnections),
             ("names_missed", "Records with a local address that nobody has named", &metrics.unnamed),
+            ("messages_resent", "Messages sent again after a reconnect", &metrics.messages_resent),
+            ("resends_cut", "Sent messages not kept for a resend for lack of room", &metrics.resends_cut),
+            ("resends_given_up", "Messages not sent a fourth time", &metrics.resends_given_up),
             ("strings_cut", "Records whose names were cut to fit a datagram", &metrics.strings_cut),
         ] {
             registry.register(name, help, counter.clone());
         }
+        registry.register(
+            "resend_octets",
+            "Octets of sent messages kept for a resend",
+            metrics.resend_octets.clone(),
+        );
         registry.register("flows_not_exported", "Flows left out, by reason", metrics.left.clone());
         for left in Left::ALL {
             drop(metrics.left.get_or_create(&Reason { reason: left.label() }));

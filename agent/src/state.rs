@@ -1,9 +1,9 @@
 //! The state file: what was reported of flows that may go on, for the next run of the agent.
 //!
 //! ```text
-//!  8 octets  36 octets  8         1         n × 40                           8
+//!  8 octets  36 octets  8         1         n × 41                           8
 //!  +--------+----------+---------+---------+--------------------------------+----------+
-//!  | magic  | boot id  | since   | graceful| key hash, four totals (LE) …   | checksum |
+//!  | magic  | boot id  | since   | graceful| key hash, 4 totals (LE), ended | checksum |
 //!  +--------+----------+---------+---------+--------------------------------+----------+
 //! ```
 //! It means something only until the machine boots again: conntrack does not outlive that either. A file that is cut
@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::conntrack::Counters;
-use crate::store::Memory;
+use crate::store::{Memory, Reported};
 
 /// What an earlier run left.
 #[derive(Debug, Default)]
@@ -71,9 +71,11 @@ fn encode(boot_id: &str, state: &State) -> Vec<u8> {
     octets.extend(boot_id.bytes().chain(std::iter::repeat(b' ')).take(BOOT_ID));
     octets.extend(state.memory.since_ms.to_le_bytes());
     octets.push(u8::from(state.graceful));
-    for (hash, total) in &state.memory.reported {
+    for (hash, reported) in &state.memory.reported {
+        let total = reported.totals;
         let numbers = [*hash, total.packets, total.octets, total.reverse_packets, total.reverse_octets];
         octets.extend(numbers.into_iter().flat_map(u64::to_le_bytes));
+        octets.push(u8::from(reported.ended));
     }
     octets.extend(xxh3_64(&octets).to_le_bytes());
     octets
@@ -92,13 +94,14 @@ fn decode(octets: &[u8], boot_id: &str) -> Option<State> {
         return None;
     }
     let reported = flows.chunks_exact(FLOW).filter_map(|flow| {
+        let (ended, numbers) = flow.split_last()?;
         let mut numbers =
-            flow.chunks_exact(8).filter_map(|octets| Some(u64::from_le_bytes(octets.try_into().ok()?)));
+            numbers.chunks_exact(8).filter_map(|octets| Some(u64::from_le_bytes(octets.try_into().ok()?)));
         let mut next = || numbers.next();
         let hash = next()?;
-        let total =
+        let totals =
             Counters { packets: next()?, octets: next()?, reverse_packets: next()?, reverse_octets: next()? };
-        Some((hash, total))
+        Some((hash, Reported { totals, ended: *ended == 1 }))
     });
     Some(State {
         memory: Memory { since_ms: u64::from_le_bytes(*since_ms), reported: reported.collect() },
@@ -109,7 +112,7 @@ fn decode(octets: &[u8], boot_id: &str) -> Option<State> {
 const MAGIC: &[u8; 8] = b"podflow1";
 const BOOT_ID: usize = 36;
 const HEADER: usize = 8 + BOOT_ID + 8 + 1;
-const FLOW: usize = 5 * 8;
+const FLOW: usize = 5 * 8 + 1;
 const CHECKSUM: usize = 8;
 
 #[cfg(test)]
@@ -117,9 +120,10 @@ mod tests {
     use super::*;
 
     fn sample() -> State {
-        let total = Counters { packets: 1, octets: 2, reverse_packets: 3, reverse_octets: u64::MAX };
+        let totals = Counters { packets: 1, octets: 2, reverse_packets: 3, reverse_octets: u64::MAX };
+        let ended = Reported { totals, ended: true };
         State {
-            memory: Memory { since_ms: 77, reported: [(5, total), (6, Counters::default())].into() },
+            memory: Memory { since_ms: 77, reported: [(5, ended), (6, Reported::default())].into() },
             graceful: true,
         }
     }

@@ -5,17 +5,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use podflow_daemon::backoff::Backoff;
-use podflow_flow::Profile;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use podflow_flow::{FlowEndReason, Profile};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::resend::ResendBuffer;
 use super::session::Session;
-use super::transport::Transport;
+use super::transport::{Transport, resolve};
 use crate::clock::Clock;
-use crate::config::{CollectorAddr, Protocol};
+use crate::config::{CollectorAddr, Host, Protocol, Tls};
 use crate::enrich::{Left, Names, Verdict};
 use crate::metrics::ExportMetrics;
 use crate::store::Report;
@@ -25,8 +26,11 @@ use crate::tracker::SharedStore;
 #[derive(Clone, Debug)]
 pub(crate) struct ExporterSettings {
     pub(crate) collector: CollectorAddr,
+    pub(crate) tls: Option<Tls>,
     pub(crate) profile: Profile,
     pub(crate) domain: u32,
+    /// Octets of sent messages that are kept for a resend; 0: none.
+    pub(crate) resend_octets: usize,
 }
 
 /// Takes reports out of the store and sends them.
@@ -38,19 +42,31 @@ pub(crate) struct Exporter {
     pub(crate) metrics: ExportMetrics,
 }
 
+/// An open connection, and what is on its way over it.
+struct Link {
+    transport: Transport,
+    session: Session,
+    peer: std::net::SocketAddr,
+}
+
 impl Exporter {
     /// Exports until `stop`, then what is left, within the drain's deadline.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut resend = ResendBuffer::new(self.settings.resend_octets);
         while !stop.is_cancelled() {
             let Some(connected) = stop.run_until_cancelled(self.connect()).await else { break };
             let error = match connected {
-                Ok((mut transport, mut session)) => {
-                    backoff.reset();
-                    match self.export(&mut transport, &mut session, &stop).await {
-                        Ok(()) => return self.drain(Some((transport, session))).await,
+                Ok(mut link) => {
+                    let began = Instant::now();
+                    match self.export(&mut link, &mut resend, &stop).await {
+                        Ok(()) => return self.drain(Some(link), resend).await,
                         Err(error) => {
-                            self.give_back(session.abandon());
+                            // A collector that accepts and closes at once is not hammered.
+                            if began.elapsed() > LONGEST_WAIT {
+                                backoff.reset();
+                            }
+                            self.give_back(link.session.abandon());
                             error
                         }
                     }
@@ -62,47 +78,86 @@ impl Exporter {
             warn!(wait = %humantime::format_duration(round(wait)), "{error:#}; trying again");
             stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
-        self.drain(None).await;
+        self.drain(None, resend).await;
     }
 
-    async fn connect(&self) -> Result<(Transport, Session)> {
-        let collector = &self.settings.collector;
-        let (transport, peer) = Transport::connect(collector, &self.names.directory).await?;
+    async fn connect(&self) -> Result<Link> {
+        let ExporterSettings { collector, tls, profile, domain, .. } = &self.settings;
+        let (transport, peer) = Transport::connect(collector, tls.as_ref(), &self.names.directory).await?;
         self.names.collector.store(Arc::new(Some((peer.ip(), peer.port()))));
-        let session = Session::new(self.settings.profile, transport.settings(self.settings.domain))?;
-        info!(%collector, %peer, domain = self.settings.domain, "connected to the flow collector");
-        Ok((transport, session))
+        let session = Session::new(*profile, transport.settings(*domain))?;
+        info!(%collector, %peer, domain, "connected to the flow collector");
+        Ok(Link { transport, session, peer })
     }
 
     /// Sends what is due each second. Ends without an error when told to stop.
     async fn export(
         &self,
-        transport: &mut Transport,
-        session: &mut Session,
+        link: &mut Link,
+        resend: &mut ResendBuffer,
         stop: &CancellationToken,
     ) -> Result<()> {
+        self.resend(link, resend).await?;
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut resolved = Instant::now();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                error = transport.closed() => return Err(self.lost(error)),
+                error = link.transport.closed() => return Err(self.lost(error)),
                 _ = tick.tick() => {}
             }
-            self.store.lock().look(self.clock.now());
-            self.send_all(transport, session).await?;
-            let now_ms = self.clock.now().wall_ms;
+            let now = self.clock.now();
+            self.store.lock().look(now);
+            self.send_all(link, resend).await?;
+            if let Some(octets) = link.transport.unacknowledged() {
+                resend.acknowledged(octets, now.wall_ms);
+            }
+            self.metrics.resend_octets.set(i64::try_from(resend.octets()).unwrap_or(i64::MAX));
             if self.settings.collector.protocol == Protocol::Udp
-                && now_ms.saturating_sub(session.last_message_ms()) >= QUIET_MS
+                && now.wall_ms.saturating_sub(link.session.last_message_ms()) >= QUIET_MS
             {
-                session.keep_alive(now_ms);
-                self.send_messages(transport, session).await?;
+                link.session.keep_alive(now.wall_ms);
+                self.send_messages(link, resend).await?;
+            }
+            if resolved.elapsed() >= RESOLVE_AGAIN
+                && !matches!(self.settings.collector.host, Host::Address(_))
+            {
+                resolved = Instant::now();
+                self.check_address(link).await?;
             }
         }
     }
 
+    /// The name that was connected to may mean another host by now.
+    async fn check_address(&self, link: &Link) -> Result<()> {
+        let Ok(addresses) = resolve(&self.settings.collector, &self.names.directory).await else {
+            return Ok(()); // the connection holds; that is worth more than a name server
+        };
+        if addresses.is_empty() || addresses.contains(&link.peer) {
+            return Ok(());
+        }
+        Err(anyhow!("{} is no longer at {}", self.settings.collector, link.peer))
+    }
+
+    /// Sends again what an earlier connection may have lost, after the templates.
+    async fn resend(&self, link: &mut Link, resend: &mut ResendBuffer) -> Result<()> {
+        self.metrics.resends_given_up.inc_by(resend.reconnected());
+        let now_ms = self.clock.now().wall_ms;
+        link.session.keep_alive(now_ms);
+        self.send_messages(link, resend).await?;
+        while let Some(message) = resend.next_to_resend() {
+            let mut message = message.clone();
+            link.session.number(&mut message);
+            link.transport.send(&message.octets).await.map_err(|error| self.lost(error))?;
+            resend.resent(now_ms);
+            self.metrics.messages_resent.inc();
+        }
+        Ok(())
+    }
+
     /// Takes and sends until nothing is due.
-    async fn send_all(&self, transport: &mut Transport, session: &mut Session) -> Result<()> {
+    async fn send_all(&self, link: &mut Link, resend: &mut ResendBuffer) -> Result<()> {
         let mut reports = Vec::with_capacity(BATCH);
         loop {
             reports.clear();
@@ -111,10 +166,10 @@ impl Exporter {
                 return Ok(());
             }
             for report in &reports {
-                self.add(session, report);
+                self.add(&mut link.session, report);
             }
-            session.flush(self.clock.now().wall_ms);
-            self.send_messages(transport, session).await?;
+            link.session.flush(self.clock.now().wall_ms);
+            self.send_messages(link, resend).await?;
             // Others of this thread get their turn between batches.
             tokio::task::yield_now().await;
         }
@@ -131,6 +186,10 @@ impl Exporter {
             }
         };
         if named.source.is_unnamed() || named.destination.is_unnamed() {
+            let ended = report.end != FlowEndReason::ActiveTimeout;
+            if ended && self.store.lock().hold(report, self.clock.now()) {
+                return;
+            }
             self.metrics.unnamed.inc();
         }
         let record = named.record(report, &self.names.node, flow_type);
@@ -146,11 +205,14 @@ impl Exporter {
         }
     }
 
-    async fn send_messages(&self, transport: &mut Transport, session: &mut Session) -> Result<()> {
-        while let Some(message) = session.next_message() {
-            transport.send(&message.octets).await.map_err(|error| self.lost(error))?;
-            session.sent(&message);
+    async fn send_messages(&self, link: &mut Link, resend: &mut ResendBuffer) -> Result<()> {
+        while let Some(mut message) = link.session.next_message() {
+            link.session.number(&mut message);
+            link.transport.send(&message.octets).await.map_err(|error| self.lost(error))?;
+            link.session.sent(&message);
             self.metrics.messages.inc();
+            let cut = resend.sent(message, self.clock.now().wall_ms);
+            self.metrics.resends_cut.inc_by(cut);
         }
         Ok(())
     }
@@ -170,17 +232,24 @@ impl Exporter {
     }
 
     /// The last export: every live flow with news and every ended one.
-    async fn drain(&self, connection: Option<(Transport, Session)>) {
+    async fn drain(&self, mut link: Option<Link>, mut resend: ResendBuffer) {
         self.store.lock().look_at_all();
         let outcome = timeout(DRAIN, async {
-            let (mut transport, mut session) = match connection {
-                Some(connection) => connection,
-                None => self.connect().await?,
-            };
-            self.send_all(&mut transport, &mut session).await?;
-            transport.close().await.context("closing the connection")
-        });
-        match outcome.await {
+            if link.is_none() {
+                let connected = link.insert(self.connect().await?);
+                self.resend(connected, &mut resend).await?;
+            }
+            if let Some(link) = &mut link {
+                self.send_all(link, &mut resend).await?;
+                link.transport.close().await.context("closing the connection")?;
+            }
+            Ok::<_, Error>(())
+        })
+        .await;
+        if let Some(link) = &mut link {
+            self.give_back(link.session.abandon());
+        }
+        match outcome {
             Ok(Ok(())) => info!("everything was exported"),
             Ok(Err(error)) => warn!("the last export failed: {error:#}"),
             Err(_) => warn!("the last export did not end within {} s", DRAIN.as_secs()),
@@ -204,6 +273,9 @@ const BATCH: usize = 500;
 
 /// A Service in between forgets a UDP client after 30 s of silence, and half of that leaves room for a loss.
 const QUIET_MS: u64 = 15_000;
+
+/// How often a name is looked up while a connection stands.
+const RESOLVE_AGAIN: Duration = Duration::from_secs(60);
 
 /// Waits between tries to connect.
 const FIRST_WAIT: Duration = Duration::from_millis(500);

@@ -17,6 +17,8 @@ pub(crate) struct Session {
     messages: ExportingSession,
     /// Reports in messages that were not sent yet, in the order of the messages.
     in_hand: VecDeque<Report>,
+    /// Sequence number of the next message that is sent. Messages that are sent again count, so it is ours to keep.
+    sequence: u32,
 }
 
 /// What adding a record did beside adding it.
@@ -31,7 +33,7 @@ impl Session {
         let templates = vec![profile.template(true)?, profile.template(false)?];
         let messages = ExportingSession::new(settings, templates, &Registry::standard())
             .context("making the export session's templates")?;
-        Ok(Self { profile, messages, in_hand: VecDeque::new() })
+        Ok(Self { profile, messages, in_hand: VecDeque::new(), sequence: 0 })
     }
 
     /// Adds the record of a report.
@@ -60,6 +62,14 @@ impl Session {
     pub(crate) fn sent(&mut self, message: &Message) {
         let records = usize::try_from(message.records).unwrap_or(usize::MAX).min(self.in_hand.len());
         self.in_hand.drain(..records);
+    }
+
+    /// Gives a message its sequence number (RFC 7011 section 3.1: octets 8 to 11), just before it is sent.
+    pub(crate) fn number(&mut self, message: &mut Message) {
+        if let Some(field) = message.octets.get_mut(8..12) {
+            field.copy_from_slice(&self.sequence.to_be_bytes());
+        }
+        self.sequence = self.sequence.wrapping_add(message.records);
     }
 
     /// Templates alone, so that a path and a collector without traffic stay warm.

@@ -1,20 +1,27 @@
-//! The connection to the collector: UDP, or TCP.
+//! The connection to the collector: UDP, TCP, or TLS over TCP.
 //!
 //! Sockets are made by the thread that runs the agent, so that they belong to its network namespace.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use nix::sys::socket::{getsockopt, sockopt};
 use podflow_cluster::Directory;
+use podflow_daemon::tls::Identity;
 use podflow_ipfix::export::{ExportSettings, udp_message_size};
+use rustls::pki_types::ServerName;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-use crate::config::{CollectorAddr, Host, Protocol};
+use super::unacknowledged;
+use crate::config::{CollectorAddr, Host, Protocol, Tls};
 
 /// An open connection to the collector.
 pub(crate) enum Transport {
@@ -22,45 +29,40 @@ pub(crate) enum Transport {
     Udp(UdpSocket),
     /// A stream of messages.
     Tcp(TcpStream),
+    /// The stream under TLS.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Transport {
     /// Connects; tries every address that the host has.
-    pub(crate) async fn connect(to: &CollectorAddr, directory: &Directory) -> Result<(Self, SocketAddr)> {
+    pub(crate) async fn connect(
+        to: &CollectorAddr,
+        tls: Option<&Tls>,
+        directory: &Directory,
+    ) -> Result<(Self, SocketAddr)> {
         let addresses = resolve(to, directory).await?;
         let mut last = None;
         for address in addresses {
-            match Self::connect_to(to.protocol, address).await {
+            let connecting = async {
+                match to.protocol {
+                    Protocol::Udp => udp(address).await,
+                    Protocol::Tcp => Ok(Self::Tcp(tcp(address).await?)),
+                    Protocol::Tls => {
+                        let tls = tls.ok_or_else(|| anyhow!("podflow.tls is not configured"))?;
+                        Ok(Self::Tls(Box::new(handshake(tcp(address).await?, to, tls).await?)))
+                    }
+                }
+            };
+            let connected = timeout(CONNECT_TIMEOUT, connecting)
+                .await
+                .unwrap_or_else(|_| Err(anyhow!("no answer within {} s", CONNECT_TIMEOUT.as_secs())));
+            match connected {
                 Ok(transport) => return Ok((transport, address)),
                 Err(error) => last = Some(error.context(format!("connecting to {address}"))),
             }
         }
         Err(last.unwrap_or_else(|| anyhow!("the host has no address")))
             .with_context(|| format!("connecting to the flow collector {to}"))
-    }
-
-    async fn connect_to(protocol: Protocol, address: SocketAddr) -> Result<Self> {
-        match protocol {
-            Protocol::Udp => {
-                let any: IpAddr = match address {
-                    SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                    SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-                };
-                let socket = UdpSocket::bind((any, 0)).await?;
-                socket.connect(address).await?;
-                Ok(Self::Udp(socket))
-            }
-            Protocol::Tcp => {
-                let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
-                    .await
-                    .map_err(|_| anyhow!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))??;
-                stream.set_nodelay(true)?;
-                // A peer that does not acknowledge for this long is gone: otherwise the kernel tries for minutes.
-                SockRef::from(&stream).set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-                Ok(Self::Tcp(stream))
-            }
-            Protocol::Tls => bail!("tls is not available"),
-        }
     }
 
     /// The settings of an exporting session over this connection.
@@ -72,7 +74,7 @@ impl Transport {
                 let mtu = if ipv6 { Some(IPV6_LEAST_MTU) } else { path_mtu(socket) };
                 ExportSettings::udp(domain, udp_message_size(mtu, ipv6))
             }
-            Self::Tcp(_) => ExportSettings::stream(domain),
+            Self::Tcp(_) | Self::Tls(_) => ExportSettings::stream(domain),
         }
     }
 
@@ -88,6 +90,10 @@ impl Transport {
                 Err(error) => Err(error),
             },
             Self::Tcp(stream) => stream.write_all(message).await,
+            Self::Tls(stream) => {
+                stream.write_all(message).await?;
+                stream.flush().await
+            }
         }
     }
 
@@ -96,34 +102,88 @@ impl Transport {
     pub(crate) async fn closed(&mut self) -> io::Error {
         match self {
             Self::Udp(_) => std::future::pending().await,
-            Self::Tcp(stream) => {
-                let mut scrap = [0; 512];
-                loop {
-                    match stream.read(&mut scrap).await {
-                        Ok(0) => {
-                            return io::Error::new(
-                                io::ErrorKind::ConnectionAborted,
-                                "the collector closed the connection",
-                            );
-                        }
-                        Ok(_) => {}
-                        Err(error) => return error,
-                    }
-                }
-            }
+            Self::Tcp(stream) => ended(stream).await,
+            Self::Tls(stream) => ended(stream).await,
         }
     }
 
+    /// Octets written that the peer has not acknowledged; `None` over UDP.
+    pub(crate) fn unacknowledged(&self) -> Option<u64> {
+        let stream = match self {
+            Self::Udp(_) => return None,
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        unacknowledged::octets(stream.as_fd()).ok()
+    }
+
     /// Says goodbye: what was written is delivered before the connection closes.
-    pub(crate) async fn close(mut self) -> io::Result<()> {
-        match &mut self {
+    pub(crate) async fn close(&mut self) -> io::Result<()> {
+        match self {
             Self::Udp(_) => Ok(()),
             Self::Tcp(stream) => stream.shutdown().await,
+            Self::Tls(stream) => stream.shutdown().await,
         }
     }
 }
 
-async fn resolve(to: &CollectorAddr, directory: &Directory) -> Result<Vec<SocketAddr>> {
+async fn udp(address: SocketAddr) -> Result<Transport> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(address).await?;
+    Ok(Transport::Udp(socket))
+}
+
+async fn tcp(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    // A peer that does not acknowledge for this long is gone: otherwise the kernel tries for minutes.
+    SockRef::from(&stream).set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(stream)
+}
+
+/// The files are read at every connect, so that renewed certificates take effect.
+async fn handshake(stream: TcpStream, to: &CollectorAddr, tls: &Tls) -> Result<TlsStream<TcpStream>> {
+    let identity = tls
+        .identity
+        .as_ref()
+        .map(|(certificate, key)| Identity { certificate: certificate.clone(), key: key.clone() });
+    let config = podflow_daemon::tls::client(&tls.ca, identity.as_ref())?;
+    let name = match (&tls.server_name, &to.host) {
+        (Some(name), _) | (None, Host::Name(name)) => name.clone(),
+        (None, Host::Address(address)) => address.to_string(),
+        (None, Host::Service { namespace, name }) => format!("{name}.{namespace}.svc"),
+    };
+    let server = ServerName::try_from(name.clone()).with_context(|| {
+        format!("\"{name}\" cannot be the name of a TLS server: set podflow.tls.serverName")
+    })?;
+    TlsConnector::from(config)
+        .connect(server, stream)
+        .await
+        .with_context(|| format!("agreeing on TLS with {name}"))
+}
+
+/// Reads until the peer closes.
+async fn ended(stream: &mut (impl AsyncRead + Unpin)) -> io::Error {
+    let mut scrap = [0; 512];
+    loop {
+        match stream.read(&mut scrap).await {
+            Ok(0) => {
+                return io::Error::new(
+                    io::ErrorKind::ConnectionAborted,
+                    "the collector closed the connection",
+                );
+            }
+            Ok(_) => {}
+            Err(error) => return error,
+        }
+    }
+}
+
+pub(crate) async fn resolve(to: &CollectorAddr, directory: &Directory) -> Result<Vec<SocketAddr>> {
     match &to.host {
         Host::Address(address) => Ok(vec![SocketAddr::new(*address, to.port)]),
         Host::Name(name) => {

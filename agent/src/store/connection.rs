@@ -73,11 +73,13 @@ impl Connection {
         let counters = entry.counters.unwrap_or_default();
         let begun_before_us =
             if entry.start_ns.is_some() { start_ms < memory.since_ms } else { !is_acquainted };
-        let reported = match memory.reported.get(&hash) {
-            Some(reported) if counters.since(reported).is_some() => *reported,
-            _ if begun_before_us => counters,
-            _ => Counters::default(),
+        let known = memory.reported.get(&hash).filter(|known| counters.since(&known.totals).is_some());
+        let reported = match known {
+            Some(known) => known.totals,
+            None if begun_before_us => counters,
+            None => Counters::default(),
         };
+        let ended = known.is_some_and(|known| known.ended);
         Self {
             key,
             flow_id,
@@ -92,11 +94,11 @@ impl Connection {
             reported_ms: 0,
             status: entry.status,
             state: entry.state,
-            phase: Phase::Live,
+            phase: if ended { Phase::Lingering } else { Phase::Live },
             end_reason: FlowEndReason::ActiveTimeout,
             counted: entry.counters.is_some(),
             gone: false,
-            end_reported: false,
+            end_reported: ended,
             seen: 0,
             window: schedule.window(flow_id, now.wall_ms),
             missing_since_s: 0,

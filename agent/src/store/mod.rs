@@ -77,6 +77,10 @@ pub(crate) struct Store {
     ended: VecDeque<u32>,
     /// Slots found due by the last look, not reported yet, with their flow id (a slot may be used again).
     due: VecDeque<(u32, u64)>,
+    /// Reports of ended flows that wait for a name.
+    held: Vec<Report>,
+    /// Those of them that are to be looked at again.
+    released: Vec<Report>,
     /// Number of the dump that runs or ran last.
     generation: u32,
     /// When the first dump was complete, by the steady clock: from then on, what was not known is new.
@@ -97,7 +101,16 @@ pub(crate) struct Memory {
     /// Flows begun before this were seen by nobody we know: only what they add from now on is reported.
     pub(crate) since_ms: u64,
     /// Totals at the last record of flows reported by an earlier run, by [`key::ConnectionKey::hash`].
-    pub(crate) reported: HashMap<u64, Counters>,
+    pub(crate) reported: HashMap<u64, Reported>,
+}
+
+/// What a flow's records have said.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Reported {
+    /// Totals at the last one.
+    pub(crate) totals: Counters,
+    /// One of them said that the flow has ended; its entry lingers.
+    pub(crate) ended: bool,
 }
 
 impl Store {
@@ -109,6 +122,8 @@ impl Store {
             tally: Tally::default(),
             ended: VecDeque::new(),
             due: VecDeque::new(),
+            held: Vec::new(),
+            released: Vec::new(),
             generation: 0,
             acquainted_s: None,
             destroyed: HashMap::new(),
@@ -125,7 +140,7 @@ impl Store {
 
     /// Ended flows that wait for the collector.
     pub(crate) fn waiting(&self) -> usize {
-        self.ended.len()
+        self.ended.len() + self.held.len() + self.released.len()
     }
 
     /// What the store did so far.
@@ -145,10 +160,13 @@ impl Store {
 
     /// Totals at the last record of every flow that may go on, by [`key::ConnectionKey::hash`]: what flows that this
     /// run has not met again included.
-    fn reported(&self) -> impl Iterator<Item = (u64, Counters)> {
+    fn reported(&self) -> impl Iterator<Item = (u64, Reported)> {
         self.connections()
             .filter(|connection| !connection.gone)
-            .map(|connection| (connection.key.hash(), connection.reported))
+            .map(|connection| {
+                let reported = Reported { totals: connection.reported, ended: connection.end_reported };
+                (connection.key.hash(), reported)
+            })
             .chain(self.memory.reported.iter().map(|(hash, reported)| (*hash, *reported)))
     }
 }

@@ -22,12 +22,15 @@ pub(crate) struct Report {
     pub(crate) end: FlowEndReason,
     /// When the report was made, milliseconds since 1970.
     pub(crate) made_ms: u64,
+    /// Since when it waits for a name, by the steady clock; 0 where it does not.
+    held_since_s: u32,
 }
 
 impl Store {
     /// Looks for live flows whose moment has come. Call it about once a second; it does nothing while flows of the
     /// previous look are still waiting.
     pub(crate) fn look(&mut self, now: Now) {
+        self.released.append(&mut self.held);
         if !self.due.is_empty() {
             return;
         }
@@ -44,6 +47,8 @@ impl Store {
 
     /// Makes every live flow with news due: the agent is about to stop.
     pub(crate) fn look_at_all(&mut self) {
+        self.released.append(&mut self.held);
+        self.released.iter_mut().for_each(|report| report.held_since_s = LONG_AGO);
         self.due = self
             .table
             .iter()
@@ -54,6 +59,8 @@ impl Store {
 
     /// Takes up to `limit` reports, ended flows first, and commits them.
     pub(crate) fn take(&mut self, now: Now, limit: usize, reports: &mut Vec<Report>) {
+        let released = self.released.len().min(limit);
+        reports.extend(self.released.drain(..released));
         while reports.len() < limit {
             let Some(slot) = self.ended.pop_front() else { break };
             reports.extend(self.report_end(slot, now));
@@ -102,6 +109,18 @@ impl Store {
         }
     }
 
+    /// Keeps the report of an ended flow for the next look, because its local Pod has no name yet: a Pod's address
+    /// may be told half a second after its first packet. False where it has waited long enough, or too many wait.
+    pub(crate) fn hold(&mut self, report: &Report, now: Now) -> bool {
+        let since = if report.held_since_s == 0 { now.steady_s } else { report.held_since_s };
+        let may_wait = since != LONG_AGO && now.steady_s.saturating_sub(since) < NAME_WAIT_S;
+        if may_wait && self.held.len() < self.limits.ended {
+            self.held.push(Report { held_since_s: since, ..*report });
+            return true;
+        }
+        false
+    }
+
     /// Puts an ended flow into the queue, or counts what is lost with it.
     pub(super) fn enqueue(&mut self, slot: u32) {
         if self.ended.len() < self.limits.ended {
@@ -131,6 +150,7 @@ impl Store {
             delta: connection.unreported(),
             end: connection.end_reason,
             made_ms: now.wall_ms,
+            held_since_s: 0,
         })
     }
 
@@ -150,6 +170,7 @@ impl Store {
             delta: connection.unreported(),
             end: FlowEndReason::ActiveTimeout,
             made_ms: now.wall_ms,
+            held_since_s: 0,
         })
     }
 }
@@ -181,3 +202,9 @@ impl Report {
         (rate(self.delta.octets), rate(self.delta.reverse_octets))
     }
 }
+
+/// Seconds that the report of an ended flow waits for the name of a local Pod.
+const NAME_WAIT_S: u32 = 5;
+
+/// A time at which no report began to wait (the steady clock does not get there): it waits no more.
+const LONG_AGO: u32 = u32::MAX;

@@ -1,6 +1,6 @@
 //! An agent on a Node of the testbed, and a collector that keeps the records it is sent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
@@ -29,6 +29,12 @@ pub struct Collector {
 impl Collector {
     /// Listens in the testbed's collector namespace, over "tcp" or "udp".
     pub fn start(bed: &Testbed, protocol: &'static str) -> Self {
+        Self::crashing(bed, protocol, 0)
+    }
+
+    /// As [`Collector::start`]; the first `crashes` connections end after a message with records was read, and what
+    /// came over them is lost, as with a collector that is killed before it stored anything.
+    pub fn crashing(bed: &Testbed, protocol: &'static str, crashes: usize) -> Self {
         let records = Arc::new(Mutex::new(Vec::new()));
         let address = SocketAddr::new(IpAddr::V4(plan::collector().v4), 0);
         let space = bed.collector_namespace();
@@ -37,9 +43,10 @@ impl Collector {
             let address = listener.local_addr().unwrap();
             let records = Arc::clone(&records);
             let accept = move || {
-                for stream in listener.incoming() {
+                for (number, stream) in listener.incoming().enumerate() {
                     let records = Arc::clone(&records);
-                    std::thread::spawn(move || read_stream(stream.unwrap(), &records));
+                    let crashes = number < crashes;
+                    std::thread::spawn(move || read_stream(stream.unwrap(), &records, crashes));
                 }
             };
             drop(space.spawn("collector", accept).unwrap());
@@ -54,13 +61,21 @@ impl Collector {
         Self { records, address, protocol }
     }
 
-    /// Everything received so far.
+    /// Every record received so far, those that came twice once, as our collector stores them.
     pub fn records(&self) -> Vec<Record> {
-        self.records.lock().unwrap().clone()
+        let mut seen = HashSet::new();
+        let identity = |record: &Record| {
+            ["flowId", "flowEndMilliseconds", "flowEndReason", "packetTotalCount", "reversePacketTotalCount"]
+                .map(|name| record.get(name).cloned())
+        };
+        let records = self.records.lock().unwrap();
+        records.iter().filter(|record| seen.insert(identity(record))).cloned().collect()
     }
 }
 
-fn read_stream(mut stream: TcpStream, records: &Mutex<Vec<Record>>) {
+fn read_stream(mut stream: TcpStream, records: &Mutex<Vec<Record>>, crashes: bool) {
+    let lost = Mutex::default();
+    let records = if crashes { &lost } else { records };
     let mut session = session(Transport::Stream);
     let mut framer = Framer::new();
     let mut buffer = [0; 65_536];
@@ -71,6 +86,9 @@ fn read_stream(mut stream: TcpStream, records: &Mutex<Vec<Record>>) {
         framer.push(&buffer[..length]);
         while let Some(message) = framer.next_message().unwrap() {
             receive(&mut session, message, records);
+        }
+        if crashes && !records.lock().unwrap().is_empty() {
+            return;
         }
     }
 }
@@ -116,7 +134,7 @@ impl Agent {
     /// Starts one; `more` are lines under `podflow:`.
     pub fn start(bed: &Testbed, node: &Node, collector: &Collector, more: &str) -> Self {
         let config = format!(
-            "flowCollectorAddr: \"{}:{}\"\nflowPollInterval: 1s\nflowExportFrequency: 4\npodflow:\n  stateFile: \"\"\n{more}",
+            "flowCollectorAddr: \"{}:{}\"\nflowPollInterval: 1s\nflowExportFrequency: 4\npodflow:\n{more}",
             collector.address, collector.protocol
         );
         let config = Config::parse(&config).unwrap();
