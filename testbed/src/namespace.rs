@@ -110,7 +110,7 @@ fn on_own_thread<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result
 
 fn refused(name: &str, errno: Errno) -> anyhow::Error {
     let advice = match errno {
-        Errno::EPERM => "needs root, or a user namespace of its own",
+        Errno::EPERM => "it takes CAP_SYS_ADMIN: run as root, in a container as a privileged one",
         Errno::ENOSPC => "the limit user.max_net_namespaces is reached",
         Errno::EINVAL => "this kernel was built without network namespaces (CONFIG_NET_NS)",
         _ => "see dmesg for the kernel's reason",

@@ -1,0 +1,200 @@
+//! `podflow demo` as a user starts and ends it: it shows flows, and however it ends, nothing is left.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A demo that says where its page is.
+struct Demo {
+    process: Child,
+    page: String,
+    said: JoinHandle<String>,
+}
+
+impl Demo {
+    /// Starts it with its temporary files in `files`, and waits for its greeting.
+    fn start(files: &Path) -> Self {
+        Self::begin(command(files).args(["demo", "--port", "0", "--nodes", "2", "--pods", "3"]))
+    }
+
+    fn begin(command: &mut Command) -> Self {
+        let mut process = command.spawn().unwrap();
+        let said = listen(process.stderr.take().unwrap());
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let page = lines.find_map(|line| line.unwrap().trim().strip_prefix("http://").map(str::to_owned));
+        let page = page.unwrap_or_else(|| panic!("no greeting: {:?}", process.wait()));
+        // The rest is read, or the demo would have nobody to speak to.
+        std::thread::spawn(move || lines.count());
+        Self { process, page, said }
+    }
+
+    fn status(&self) -> Value {
+        let mut stream = TcpStream::connect(&self.page).unwrap();
+        write!(stream, "GET /status HTTP/1.0\r\nHost: {}\r\n\r\n", self.page).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    fn wait(mut self) -> (ExitStatus, String) {
+        let status = until("the demo has ended", || self.process.try_wait().unwrap());
+        (status, self.said.join().unwrap())
+    }
+}
+
+fn command(files: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_podflow"));
+    quiet(&mut command, files);
+    command
+}
+
+fn quiet<'a>(command: &'a mut Command, files: &Path) -> &'a mut Command {
+    command.env("TMPDIR", files).env_remove("SSH_CONNECTION").env_remove("RUST_LOG");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())
+}
+
+fn listen(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut said = String::new();
+        from.read_to_string(&mut said).unwrap();
+        said
+    })
+}
+
+/// Tries until `done` gives something; what takes far longer than it ever should is a failure, not a slow test.
+fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = done() {
+            return found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        #[expect(clippy::disallowed_methods, reason = "a test's own thread")]
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn left_in(files: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(files.path()).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// The machine's own links and namespaces with a name; the demo makes neither.
+fn of_the_machine() -> (String, usize) {
+    let links =
+        fs::read_dir("/sys/class/net").unwrap().map(|link| link.unwrap().file_name().into_string().unwrap());
+    let mut links: Vec<_> = links.collect();
+    links.sort();
+    (links.join(" "), fs::read_dir("/run/netns").map_or(0, Iterator::count))
+}
+
+#[test]
+fn it_shows_flows_and_ctrl_c_leaves_nothing() {
+    let (files, before) = (TempDir::new().unwrap(), of_the_machine());
+    let demo = Demo::start(files.path());
+    assert_eq!(of_the_machine(), before);
+    let status = until("flows are stored", || {
+        let status = demo.status();
+        (status["stored"].as_u64().unwrap() > 20).then_some(status)
+    });
+    assert_eq!(status["exporters"].as_array().unwrap().len(), 2, "{status}");
+    assert_eq!(status["export_interval_seconds"], 5, "{status}");
+    demo.signal(Signal::SIGINT);
+    let (ended, said) = demo.wait();
+    assert!(ended.success(), "{ended}: {said}");
+    assert!(said.contains("stopping; once more to stop at once"), "{said}");
+    assert_eq!(left_in(&files), Vec::<String>::new());
+    assert_eq!(of_the_machine(), before);
+}
+
+#[test]
+fn a_second_ctrl_c_leaves_nothing_either() {
+    let files = TempDir::new().unwrap();
+    let demo = Demo::start(files.path());
+    demo.signal(Signal::SIGINT);
+    // Somebody impatient: whether the second one comes while it drains or after is up to the machine.
+    until("it has ended", || {
+        demo.signal(Signal::SIGINT);
+        demo.said.is_finished().then_some(())
+    });
+    let (ended, said) = demo.wait();
+    assert!([Some(0), Some(130)].contains(&ended.code()), "{ended}: {said}");
+    assert_eq!(left_in(&files), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_kill_left_goes_with_the_next_start() {
+    let files = TempDir::new().unwrap();
+    let killed = Demo::start(files.path());
+    let left = left_in(&files);
+    killed.signal(Signal::SIGKILL);
+    killed.wait();
+    assert_eq!((left.len(), left_in(&files)), (1, left.clone()), "nobody could clean up");
+
+    let demo = Demo::start(files.path());
+    assert!(!left_in(&files).contains(&left[0]), "{left:?} was swept");
+    demo.signal(Signal::SIGTERM);
+    assert!(demo.wait().0.success());
+    assert_eq!(left_in(&files), Vec::<String>::new());
+}
+
+#[test]
+fn an_occupied_port_is_named_before_anything_is_built() {
+    let (files, taken) = (TempDir::new().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = taken.local_addr().unwrap();
+    let output =
+        command(files.path()).args(["demo", "--port", &address.port().to_string()]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("cannot listen on {address}: another program listens there")), "{said}");
+    assert_eq!(left_in(&files), Vec::<String>::new());
+}
+
+/// As a plain user it runs in a user namespace, where the machine gives one; elsewhere it says what to do.
+#[test]
+fn a_plain_user_needs_no_root() {
+    let files = TempDir::new().unwrap();
+    let everyone = |mode| fs::Permissions::from_mode(mode);
+    fs::set_permissions(files.path(), everyone(0o777)).unwrap();
+    // Where the programs were built, a plain user may not be able to look.
+    let program = files.path().join("podflow");
+    fs::copy(env!("CARGO_BIN_EXE_podflow"), &program).unwrap();
+    fs::set_permissions(&program, everyone(0o755)).unwrap();
+    let as_plain_user = |program: &Path| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+        command
+    };
+    let given =
+        as_plain_user(Path::new("unshare")).args(["-r", "-n", "true"]).output().unwrap().status.success();
+
+    let mut command = as_plain_user(&program);
+    quiet(&mut command, files.path()).args(["demo", "--port", "0", "--nodes", "2", "--pods", "2"]);
+    if given {
+        let demo = Demo::begin(&mut command);
+        until("flows are stored", || (demo.status()["stored"].as_u64().unwrap() > 0).then_some(()));
+        demo.signal(Signal::SIGINT);
+        assert!(demo.wait().0.success());
+    } else {
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("run it as root, for example with sudo, or allow them with"), "{said}");
+    }
+    assert_eq!(left_in(&files), ["podflow"]);
+}
