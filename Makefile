@@ -10,7 +10,8 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: deps-run ui ## a small cluster with real traffic on this machine, and the page on http://localhost:30007
-	cargo run -p podflow -- demo $(ARGS)
+	cargo build --workspace --bin podflow # the same dependencies, with the same features, as for the tests
+	exec "$${CARGO_TARGET_DIR:-target}/debug/podflow" demo $(ARGS)
 
 build: deps-run ui ## all programs, into target/debug
 	cargo build --workspace

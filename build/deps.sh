@@ -70,6 +70,7 @@ need_java() {
 [ "$(uname -s)" = Linux ] || { echo "deps: Podflow is for Linux (conntrack, network namespaces); elsewhere use a Linux VM" >&2; exit 1; }
 
 need cc gcc "links what Rust compiles"
+need /usr/include/stdio.h libc6-dev "what everything is linked with"
 need ld.lld lld "links it fast"
 need ip iproute2 "links and routes of the demo's Nodes and Pods"
 need nft nftables "connection tracking zones and Services of the demo's Nodes"
