@@ -16,6 +16,9 @@ mod streams;
 
 mod reassembly;
 
+#[doc(hidden)]
+pub mod exercise;
+
 pub use file::{CaptureError, CaptureFile, Frame};
 pub use link::LinkType;
 pub use reassembly::{Event, Losses, Reassembly};

@@ -32,6 +32,9 @@ pub mod collect;
 
 pub mod export;
 
+#[doc(hidden)]
+pub mod exercise;
+
 pub use element::ElementKey;
 pub use error::{DecodeError, EncodeError};
 pub use limits::Limits;

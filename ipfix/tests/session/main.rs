@@ -13,3 +13,7 @@ mod options;
 mod netflow;
 
 mod joined;
+
+mod property;
+
+mod corpus;
