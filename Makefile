@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 UI := collector/ui
-UI_SOURCES := $(shell [ ! -d $(UI) ] || find $(UI) -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
+UI_SOURCES := $(shell find $(UI) -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -21,9 +21,9 @@ test: deps ui test-unit test-whole ## every test (TEST=name runs those whose nam
 test-unit: ## the fast tier: tests inside the crates
 	cargo test --workspace --lib --bins $(TEST)
 
-test-whole: ## the slow tiers: real kernel, real servers, other people's programs, a browser
+test-whole: browser ## the slow tiers: real kernel, real servers, other people's programs, a browser
 	cargo test --workspace --test '*' $(TEST)
-	[ ! -f $(UI)/package.json ] || npm --prefix $(UI) test --if-present
+	npm --prefix $(UI) test --if-present
 
 lint: ## formatting and clippy, warnings are errors
 	cargo fmt --all -- --check
@@ -42,19 +42,21 @@ real-servers: deps ## downloads OpenSearch and Elasticsearch for tests, into the
 	e2e/servers/fetch.sh opensearch-2.19.1 elasticsearch-7.10.2 elasticsearch-9.4.3
 
 # The page is built again when one of its sources is newer than what was built.
-ui: $(if $(UI_SOURCES),$(UI)/dist/index.html) ## the web page, embedded into the programs
+ui: $(UI)/dist/index.html ## the web page, embedded into the programs
 
 $(UI)/dist/index.html: $(UI_SOURCES) $(UI)/node_modules/.package-lock.json
 	npm --prefix $(UI) run build
 	@touch $@
 
-$(UI)/node_modules/.package-lock.json: $(UI)/package-lock.json
-	npm --prefix $(UI) ci --no-audit --no-fund
+browser: e2e/browser/node_modules/.package-lock.json ## what drives the browser in tests
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	npm --prefix $* ci --no-audit --no-fund
 	@touch $@
 
 clean: ## removes what was built; downloads stay in the cache
 	cargo clean
-	rm -rf $(UI)/dist $(UI)/node_modules
+	rm -rf $(UI)/dist $(UI)/node_modules e2e/browser/node_modules
 
 .NOTPARALLEL:
-.PHONY: help run build test test-unit test-whole lint bench deps deps-run real-servers ui clean
+.PHONY: help run build test test-unit test-whole lint bench deps deps-run real-servers ui browser clean
