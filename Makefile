@@ -23,7 +23,7 @@ test-unit: ## the fast tier: tests inside the crates
 
 test-whole: browser ## the slow tiers: real kernel, real servers, other people's programs, a browser
 	cargo test --workspace --test '*' $(TEST)
-	npm --prefix $(UI) test --if-present
+	npm --prefix e2e/browser test --if-present
 
 lint: ## formatting and clippy, warnings are errors
 	cargo fmt --all -- --check
