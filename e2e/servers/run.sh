@@ -18,7 +18,7 @@ stop() {
 trap stop EXIT
 trap 'exit 1' TERM INT HUP
 
-heap=(-Xms512m -Xmx512m -XX:+UseSerialGC)
+heap=(-Xms512m -Xmx512m -XX:+UseSerialGC -XX:-UsePerfData)
 
 # A node inside a JVM of ours. The JVM reads nothing of the user's: its folder is the data folder.
 runner() {
@@ -33,6 +33,7 @@ distribution() {
     [ "$(id -u)" -ne 0 ] || as=(unshare --user --map-user=1000 --map-group=1000)
     ES_JAVA_HOME=$(java_home 21 99)
     export ES_JAVA_HOME ES_HOME=$home ES_PATH_CONF=$data/config ES_TMPDIR=$data/tmp ES_JAVA_OPTS="${heap[*]}"
+    export CLI_JAVA_OPTS="-XX:-UsePerfData -Djava.io.tmpdir=$data/tmp" # of the JVM that starts the server's
     mkdir "$data/tmp" "$data/data" "$data/logs"
     cp -r "$home/config" "$data/config"
     sed -i -e '/UseG1GC/d' -e '/Xlog:gc/d' "$data/config/jvm.options" # our own collector, and no log of its work
@@ -47,7 +48,7 @@ xpack.security.enabled: false
 EOF
     cd "$data" # where the JVM leaves its own logs
     # The script that would start it is not part of what we have: these two lines are what it comes to.
-    exec "${as[@]}" bash -c 'set -ea; source "$0"; exec "$JAVA" -Xmx64m -cp "$ES_HOME/lib/tools/server-launcher/*" org.elasticsearch.server.launcher.ServerLauncher' \
+    exec "${as[@]}" bash -c 'set -ea; source "$0"; exec "$JAVA" -Xmx64m $CLI_JAVA_OPTS -cp "$ES_HOME/lib/tools/server-launcher/*" org.elasticsearch.server.launcher.ServerLauncher' \
         "$home/bin/elasticsearch-env"
 }
 
