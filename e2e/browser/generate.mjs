@@ -26,7 +26,9 @@ export function flows({ pods = 24, pairs = 60, minutes = 30, every = 10, now = D
   const documents = [];
   for (let pair = 0; pair < pairs; pair += 1) {
     const from = next() < 0.05 ? pick(outside) : pick(all);
-    const to = next() < 0.08 ? pick(outside) : pick(all);
+    // Pods talk mostly to those of their own application: every eighth neighbour in the list.
+    const near = all.filter((one, at) => from.name !== undefined && at % 16 === all.indexOf(from) % 16);
+    const to = next() < 0.08 ? pick(outside) : pick(near.length > 1 && next() < 0.85 ? near : all);
     if (from === to) continue;
     const service = to.name !== undefined && next() < 0.4 ? `${to.namespace}/${to.name.split("-")[0]}:http` : undefined;
     const size = 2000 * 10 ** (next() * 3.5);

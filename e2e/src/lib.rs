@@ -19,6 +19,8 @@ pub mod readings;
 
 pub mod replay;
 
+pub mod known;
+
 /// Says aloud that a test cannot run here and why; with `CI` set that is a failure, since everything is there.
 ///
 /// # Panics

@@ -8,3 +8,5 @@ mod dependencies;
 mod stores;
 
 mod truth;
+
+mod page;

@@ -1,0 +1,62 @@
+// What is drawn is what was sent: node drawn.mjs ADDRESS EXPECTED
+import { mkdir } from "node:fs/promises";
+
+import { assert, check, open, rows, settled, texts } from "./check.mjs";
+
+await check(async (page, address, expected) => {
+  await page.goto(`${address}?refresh=0&from=now-2h`);
+  await page.waitForSelector("nav a");
+  await open(page, "Pod-to-Pod");
+
+  for (const [panel, wanted] of [["tx", expected.sent], ["rx", expected.received]]) {
+    const id = `podflow-pod-to-pod-sankey-${panel}`;
+    const drawn = (await rows(page, id, "joined")).map(({ l, r, bytes }) => [l, r, bytes]);
+    assert.deepEqual(drawn.sort(), [...wanted].sort(), `ribbons of ${id}`);
+    const labels = await texts(page, id);
+    for (const [source, destination] of wanted) {
+      assert(labels.some((label) => label.startsWith(source)), `${source} is a label of ${id}: ${labels}`);
+      assert(labels.some((label) => label.startsWith(destination)), `${destination} is a label of ${id}`);
+    }
+    const ribbons = await page.locator(`[data-panel="${id}"] .ribbons path`).count();
+    assert.equal(ribbons, wanted.length, `paths of ${id}`);
+  }
+
+  // Plateau of the stack: known rate, at the middle of the hour.
+  const stack = await rows(page, "podflow-pod-to-pod-source-tx", "moments");
+  const flowing = stack.filter((bin) => bin.all > 0);
+  const middle = flowing[Math.floor(flowing.length / 2)];
+  assert(Math.abs(middle.all / expected.plateau - 1) < 0.05, `plateau ${middle.all}, expected ${expected.plateau}`);
+
+  await open(page, "Flow Records");
+  await page.waitForSelector(".records tbody tr");
+  const lines = await page.locator(".records tbody tr").count();
+  assert.equal(lines, Math.min(100, expected.records));
+  assert((await page.locator(".records caption").textContent()).includes(expected.records.toLocaleString("en-US")));
+  assert((await texts(page, "podflow-flow-records-count")).join(" ").includes(`${expected.records.toLocaleString("en-US")} records`));
+
+  // A click on a label filters, and what is drawn afterwards is only that Pod's.
+  await open(page, "Pod-to-Pod");
+  const [source] = expected.sent[0];
+  await page.locator('[data-panel="podflow-pod-to-pod-sankey-tx"] .leftLabels text').filter({ hasText: source }).first().click();
+  await page.locator(".filter").filter({ hasText: source }).waitFor();
+  await page.waitForFunction(
+    (name) => window.podflowViews.get("podflow-pod-to-pod-sankey-tx").data("joined").every((row) => row.l === name),
+    source,
+  );
+  const address2 = page.url();
+  await page.goto("about:blank");
+  await page.goto(address2);
+  await page.locator(".filter").filter({ hasText: source }).waitFor();
+  await settled(page);
+  const again = await rows(page, "podflow-pod-to-pod-sankey-tx", "joined");
+  assert.deepEqual(
+    again.map(({ l, r, bytes }) => [l, r, bytes]).sort(),
+    expected.sent.filter(([from]) => from === source).sort(),
+  );
+  await page.goBack();
+
+  await mkdir(expected.pictures, { recursive: true });
+  await page.goto(`${address}?refresh=0&from=now-1h`);
+  await settled(page);
+  await page.screenshot({ path: `${expected.pictures}/pod-to-pod.png` });
+});
