@@ -3,6 +3,8 @@
 //! The stamps are the highest that Kibana 7.10.2 accepts; newer ones migrate older stamps. Nothing here depends
 //! on time or order of a map: the same sources give the same bytes.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use crate::catalogue::dashboards;
@@ -20,8 +22,11 @@ pub const INDEX_PATTERN: &str = "flow-*";
 /// As [`dashboards`].
 pub fn kibana_ndjson() -> Result<String, TemplateError> {
     let mut objects = vec![index_pattern()];
+    let mut written = HashSet::new();
     for dashboard in dashboards()? {
-        objects.extend(dashboard.panels.iter().map(panel_object));
+        // The filter panels stand on every dashboard, and once in the file.
+        let new = dashboard.panels.iter().filter(|panel| written.insert(panel.id.clone()));
+        objects.extend(new.map(panel_object));
         objects.push(dashboard_object(&dashboard));
     }
     let lines = objects.iter().map(|object| format!("{object}\n"));

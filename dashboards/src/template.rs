@@ -40,7 +40,11 @@ fn expand(value: Value, parameters: &[(&str, &str)], macros: &Macros) -> Result<
     Ok(match value {
         Value::String(text) => {
             let text = with_parameters(&text, parameters)?;
-            Value::String(macros.expand(&text, 0)?)
+            // A parameter may be a piece of JSON, such as a query.
+            match serde_json::from_str(&text) {
+                Ok(piece @ (Value::Object(_) | Value::Array(_))) => piece,
+                _ => Value::String(macros.expand(&text, 0)?),
+            }
         }
         Value::Array(items) => {
             let mut out = Vec::new();
@@ -188,8 +192,20 @@ macro_rules! specs {
 }
 
 /// Every file under `specs/`.
-const SPECS: &[(&str, &str)] =
-    specs!["macros", "colours", "empty", "sankey", "throughput", "histogram", "count"];
+const SPECS: &[(&str, &str)] = specs![
+    "macros",
+    "colours",
+    "empty",
+    "sankey",
+    "throughput",
+    "histogram",
+    "count",
+    "bars",
+    "tiles",
+    "matrix",
+    "heat",
+    "facet",
+];
 
 #[cfg(test)]
 mod tests {

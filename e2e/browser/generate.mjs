@@ -43,6 +43,8 @@ export function flows({ pods = 24, pairs = 60, minutes = 30, every = 10, now = D
         host: "10.0.0.1",
         "ipfix.sourceIPv4Address": from.ip,
         "ipfix.destinationIPv4Address": to.ip,
+        "ipfix.sourceIP": from.ip,
+        "ipfix.destinationIP": to.ip,
         "ipfix.sourceTransportPort": port,
         "ipfix.destinationTransportPort": 80,
         "ipfix.protocolIdentifier": 6,

@@ -7,7 +7,7 @@ await page.goto(`${address}?refresh=0`);
 await page.waitForSelector("nav a");
 const names = await page.locator("nav a").allTextContents();
 for (const name of names) {
-  await page.getByRole("link", { name, exact: true }).click();
+  await page.getByRole("navigation").getByRole("link", { name, exact: true }).click();
   await settled(page).catch((error) => console.log(String(error).slice(0, 200)));
   await page.waitForTimeout(300);
   await page.screenshot({ path: `${folder}/${name.toLowerCase().replaceAll(" ", "-")}.png`, fullPage: true });

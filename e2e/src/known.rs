@@ -31,11 +31,35 @@ pub struct KnownFlow {
 /// The mix that the page's tests draw: six Pods on three Nodes, a Service, and one way out of the cluster.
 pub const MIX: &[KnownFlow] = &[
     flow(("shop", "cart-7d9f", "node-a"), ("shop", "ledger-0", "node-b"), "", 6_000_000, 300_000),
-    flow(("shop", "cart-7d9f", "node-a"), ("web", "catalog-5c", "node-a"), "web/catalog:http", 400_000, 4_000_000),
-    flow(("web", "front-1a", "node-c"), ("shop", "cart-7d9f", "node-a"), "shop/cart:http", 1_500_000, 2_500_000),
-    flow(("web", "front-2b", "node-b"), ("shop", "cart-7d9f", "node-a"), "shop/cart:http", 900_000, 1_200_000),
+    flow(
+        ("shop", "cart-7d9f", "node-a"),
+        ("web", "catalog-5c", "node-a"),
+        "web/catalog:http",
+        400_000,
+        4_000_000,
+    ),
+    flow(
+        ("web", "front-1a", "node-c"),
+        ("shop", "cart-7d9f", "node-a"),
+        "shop/cart:http",
+        1_500_000,
+        2_500_000,
+    ),
+    flow(
+        ("web", "front-2b", "node-b"),
+        ("shop", "cart-7d9f", "node-a"),
+        "shop/cart:http",
+        900_000,
+        1_200_000,
+    ),
     flow(("jobs", "backup-x", "node-c"), ("", "", ""), "", 2_000_000, 50_000),
-    flow(("web", "front-1a", "node-c"), ("web", "catalog-5c", "node-a"), "web/catalog:http", 100_000, 800_000),
+    flow(
+        ("web", "front-1a", "node-c"),
+        ("web", "catalog-5c", "node-a"),
+        "web/catalog:http",
+        100_000,
+        800_000,
+    ),
 ];
 
 const fn flow(

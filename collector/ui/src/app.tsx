@@ -37,7 +37,11 @@ export function App() {
   useEffect(() => {
     registerActions({
       addFilter: (query) => go({ filters: withFilter(current.current.filters, { query, negate: false }) }),
-      removeFilter: (query) => go({ filters: without(current.current.filters, query) }),
+      // A list may offer to take back a filter that another panel has made superfluous: then it is made.
+      removeFilter: (query) => {
+        const rest = without(current.current.filters, query);
+        go({ filters: rest.length < current.current.filters.length ? rest : withFilter(rest, { query, negate: false }) });
+      },
       removeAllFilters: () => go({ filters: [] }),
       setTime: (from, to) => go({ range: { from: iso(from), to: iso(to) } }),
     });
@@ -181,15 +185,19 @@ function Grid({ dashboard, made, range, filters, exportIntervalMs, ready, theme,
         return <Markdown text={panel.text} />;
     }
   };
+  // Kibana needs a panel of links; here the menu has them, and every filter travels.
+  const panels = dashboard.panels.filter((panel) => !panel.id.endsWith("-navigation"));
+  const top = Math.min(...panels.map((panel) => panel.grid.y));
   return (
     <div class="grid" key={dashboard.id}>
-      {dashboard.panels.map((panel) => (
+      {panels.map((panel) => (
         <section
           key={panel.id}
+          class={panel.id.startsWith("podflow-filter-") ? "facet" : undefined}
           aria-label={panel.title}
           style={{
             gridColumn: `${panel.grid.x + 1} / span ${panel.grid.w}`,
-            gridRow: `${panel.grid.y + 1} / span ${panel.grid.h}`,
+            gridRow: `${panel.grid.y - top + 1} / span ${panel.grid.h}`,
             "--rows": panel.grid.h,
           }}
         >

@@ -10,6 +10,7 @@ use podflow_collector::config::Config;
 use podflow_e2e::known::{self, MIX, Sent};
 use podflow_e2e::unavailable;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 /// Sankey, throughput and table on a collector with its own store, over an hour of known flows.
 #[test]
@@ -38,7 +39,7 @@ fn with_collector(text: &str, body: impl FnOnce(SocketAddr, SocketAddr)) {
     let address = |listener: &TcpListener| listener.local_addr().unwrap();
     let (ipfix, page) = (address(&listeners.tcp[0]), address(listeners.http.as_ref().unwrap()));
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let stop = podflow_daemon::shutdown::Token::new();
+    let stop = CancellationToken::new();
     let running = runtime.spawn(app::run(config, listeners, stop.clone()));
     body(ipfix, page);
     stop.cancel();
@@ -95,7 +96,10 @@ fn ready() -> bool {
     for (what, path) in [
         ("Chromium", Path::new("/usr/bin/chromium").to_owned()),
         ("the built page (make ui)", root.join("collector/ui/dist/index.html")),
-        ("the browser scripts' packages (make browser)", root.join("e2e/browser/node_modules/playwright-core")),
+        (
+            "the browser scripts' packages (make browser)",
+            root.join("e2e/browser/node_modules/playwright-core"),
+        ),
     ] {
         if !path.exists() {
             unavailable(what, &format!("{} is not there", path.display()));
