@@ -22,8 +22,13 @@ pub(super) struct Sankey<'a> {
 
 impl Sankey<'_> {
     pub(super) fn at(&self, grid: Grid) -> Made {
+        // Many Pods are drawn by their namespace; Services and Nodes are never that many.
+        let roll = (self.left, self.right) == (SOURCE, DESTINATION);
         let parameters = [
             ("title", self.title),
+            ("roll", if roll { "true" } else { "false" }),
+            ("leftSpace", "ipfix.sourcePodNamespace.keyword"),
+            ("rightSpace", "ipfix.destinationPodNamespace.keyword"),
             ("left", self.left),
             ("right", self.right),
             ("pair", self.pair),

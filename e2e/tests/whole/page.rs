@@ -21,7 +21,7 @@ fn the_page_draws_what_was_sent() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
     let text = format!(
-        "{{exportInterval: 60s, cluster: {{kubernetes: off}}, listen: {{udp: [], tcp: ['127.0.0.1:0']}}, \
+        "{{exportInterval: 60s, cluster: {{kubernetes: 'off'}}, listen: {{udp: [], tcp: ['127.0.0.1:0']}}, \
          http: {{listen: '127.0.0.1:0'}}, store: {{embedded: {{path: {store:?}}}}}}}"
     );
     with_collector(&text, |ipfix, page| {
