@@ -16,5 +16,5 @@ mod saved;
 pub use catalogue::dashboards;
 pub use fields::{IndexField, index_fields};
 pub use panel::{Content, Dashboard, Grid, Panel};
-pub use saved::{INDEX_PATTERN, kibana_ndjson};
+pub use saved::{INDEX_PATTERN, kibana_ndjson, opensearch_ndjson};
 pub use template::TemplateError;

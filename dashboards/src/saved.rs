@@ -33,6 +33,25 @@ pub fn kibana_ndjson() -> Result<String, TemplateError> {
     Ok(lines.collect())
 }
 
+/// The same objects for OpenSearch Dashboards, whose Vega functions have other names: a spec that calls an
+/// unknown function shows nothing at all. Nothing else differs: it reads the stamps of Kibana 7.10.
+///
+/// # Errors
+///
+/// As [`dashboards`].
+pub fn opensearch_ndjson() -> Result<String, TemplateError> {
+    let text = kibana_ndjson()?;
+    Ok(RENAMED.iter().fold(text, |text, (kibana, opensearch)| text.replace(kibana, opensearch)))
+}
+
+/// Kibana's functions in Vega expressions, and OpenSearch Dashboards' names for them.
+pub(crate) const RENAMED: [(&str, &str); 4] = [
+    ("kibanaAddFilter", "opensearchDashboardsAddFilter"),
+    ("kibanaRemoveFilter", "opensearchDashboardsRemoveFilter"),
+    ("kibanaRemoveAllFilters", "opensearchDashboardsRemoveAllFilters"),
+    ("kibanaSetTimeFilter", "opensearchDashboardsSetTimeFilter"),
+];
+
 fn index_pattern() -> Value {
     json!({
         "id": PATTERN_ID,
@@ -193,16 +212,21 @@ mod tests {
     #[test]
     fn the_written_files_are_up_to_date() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let text = kibana_ndjson().unwrap();
-        for file in ["build/yamls/flow/kibana.ndjson", "dashboards/kibana.ndjson"] {
+        let (kibana, opensearch) = (kibana_ndjson().unwrap(), opensearch_ndjson().unwrap());
+        for (file, text) in [
+            ("build/yamls/flow/kibana.ndjson", &kibana),
+            ("dashboards/kibana.ndjson", &kibana),
+            ("build/yamls/flow/opensearch-dashboards.ndjson", &opensearch),
+            ("dashboards/opensearch-dashboards.ndjson", &opensearch),
+        ] {
             let path = root.join(file);
             if std::env::var_os("PODFLOW_WRITE").is_some() {
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                std::fs::write(&path, &text).unwrap();
+                std::fs::write(&path, text).unwrap();
             }
             let written = std::fs::read_to_string(&path).unwrap_or_default();
             assert!(
-                written == text,
+                written == *text,
                 "{file} is stale: PODFLOW_WRITE=1 cargo test -p podflow-dashboards writes it"
             );
         }

@@ -1,9 +1,10 @@
-// Takes a picture of every dashboard of a running collector: node look.mjs ADDRESS FOLDER [dark]
+// Takes a picture of every dashboard of a running collector: node look.mjs ADDRESS FOLDER [light|dark] [FROM]
+// The pictures under docs/pictures are made with it from `podflow demo`, three minutes after its start.
 import { openPage, settled } from "./browser.mjs";
 
-const [address, folder, theme] = process.argv.slice(2);
+const [address, folder, theme, from] = process.argv.slice(2);
 const { browser, page, complaints } = await openPage({ colorScheme: theme === "dark" ? "dark" : "light" });
-await page.goto(`${address}?refresh=0`);
+await page.goto(`${address}?refresh=0&from=${from ?? "now-15m"}`);
 await page.waitForSelector("nav a");
 const names = await page.locator("nav a").allTextContents();
 for (const name of names) {

@@ -58,7 +58,10 @@ export function Records({ panel, range, filters, fields, addFilter }: Properties
             <th scope="col">Time</th>
             {panel.columns.map((column) => (
               <th scope="col" title={column} key={column}>
-                {plainName(column)}
+                {/* Names may break before a capital, so that columns are as wide as their values. */}
+                {plainName(column)
+                  .split(/(?=[A-Z][a-z])/)
+                  .map((part) => [<wbr />, part])}
               </th>
             ))}
           </tr>
