@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn message(mark: u8, length: usize) -> Message {
-        Message { octets: vec![mark; length], records: 1 }
+        Message { octets: vec![mark; length], records: 1, options_records: 0 }
     }
 
     fn resend_all(buffer: &mut ResendBuffer, now_ms: u64) -> Vec<u8> {
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn what_holds_no_records_is_not_kept_but_counts_as_written() {
         let mut buffer = ResendBuffer::new(1_000);
-        buffer.sent(Message { octets: vec![0; 500], records: 0 }, 0);
+        buffer.sent(Message { octets: vec![0; 500], records: 0, options_records: 0 }, 0);
         buffer.sent(message(1, 100), 0);
         buffer.acknowledged(100, 60_000);
         assert_eq!(buffer.octets(), 100);
