@@ -9,6 +9,8 @@ pub mod http;
 
 pub mod running;
 
+pub mod collector_process;
+
 pub mod programs;
 
 pub mod recorder;

@@ -2,6 +2,7 @@
 //! over its query API.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -10,6 +11,7 @@ use podflow_testbed::{Shape, Testbed};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::collector_process::CollectorProcess;
 use crate::http;
 
 /// How the parts are set.
@@ -23,11 +25,19 @@ pub struct Settings {
     pub export_frequency: u32,
     /// What the collector stores into, as `collector.yml` has it; the embedded store when empty.
     pub store: String,
+    /// The program of [`CollectorProcess`], where the collector is to be killed; else it runs in this process.
+    pub collector: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { shape: Shape::default(), transport: "tcp", export_frequency: 2, store: String::new() }
+        Self {
+            shape: Shape::default(),
+            transport: "tcp",
+            export_frequency: 2,
+            store: String::new(),
+            collector: None,
+        }
     }
 }
 
@@ -37,8 +47,13 @@ pub struct Running {
     pub bed: Testbed,
     runtime: Runtime,
     agents: Vec<Agent>,
-    collector: Option<Collector>,
-    page: String,
+    collector: Option<Collecting>,
+    configuration: String,
+}
+
+enum Collecting {
+    Here(Collector),
+    Process(CollectorProcess),
 }
 
 impl Running {
@@ -55,25 +70,35 @@ impl Running {
         };
         let interval = settings.export_frequency;
         let more = format!("exportInterval: \"{interval}s\"\nbatch: {{age: 200ms}}\n{store}");
-        let collector = Collector::start(&runtime, &bed, TcpListener::bind("127.0.0.1:0")?, &more)?;
-        let page = format!("http://{}", collector.page());
+        let collector = match &settings.collector {
+            Some(program) => Collecting::Process(CollectorProcess::start(program, &bed, &more)?),
+            None => {
+                let page = TcpListener::bind("127.0.0.1:0")?;
+                Collecting::Here(Collector::start(&runtime, &bed, page, &more)?)
+            }
+        };
+        let state = bed.folder().join("agent-").display().to_string();
         let configuration = format!(
             "flowCollectorAddr: \"{}:{}\"\nflowPollInterval: 1s\nflowExportFrequency: {interval}\n\
-             podflow: {{stateFile: \"\"}}\n",
+             podflow: {{stateFile: \"{state}NODE\"}}\n",
             collector_address(),
             settings.transport,
         );
-        let agents =
-            bed.nodes().iter().map(|node| Agent::start(&bed, node, &configuration)).collect::<Result<_>>()?;
-        let running = Self { bed, runtime, agents, collector: Some(collector), page };
+        let mut running =
+            Self { bed, runtime, agents: Vec::new(), collector: Some(collector), configuration };
+        running.start_agents()?;
         running.until("every agent counts", || running.agents_count())?;
         Ok(running)
     }
 
     /// Where the collector's page and query API are.
     #[must_use]
-    pub fn page(&self) -> &str {
-        &self.page
+    pub fn page(&self) -> String {
+        match &self.collector {
+            Some(Collecting::Here(collector)) => format!("http://{}", collector.page()),
+            Some(Collecting::Process(collector)) => collector.page().to_owned(),
+            None => String::new(),
+        }
     }
 
     /// The answer to a `_search` over all flow indices.
@@ -81,20 +106,34 @@ impl Running {
     /// # Errors
     /// When the collector does not answer with success.
     pub fn search(&self, body: &Value) -> Result<Value> {
-        self.runtime.block_on(http::post(&format!("{}/es/flow-*/_search", self.page), body))
+        self.ask("flow-*/_search", body)
     }
 
-    /// The `ipfix` part of every document stored, at most 10,000.
+    /// The `ipfix` part of every document stored, page by page.
     ///
     /// # Errors
-    /// When the collector does not answer with success, or there are more.
+    /// When the collector does not answer with success.
     pub fn documents(&self) -> Result<Vec<Value>> {
-        let answer = self.search(&json!({"size": MOST_HITS, "query": {"match_all": {}}}))?;
-        let hits = answer["hits"]["hits"].as_array().context("no hits in the answer")?;
-        if hits.len() >= MOST_HITS {
-            bail!("{} documents or more: too many for one answer", hits.len());
+        let all = json!({"size": MOST_HITS, "query": {"match_all": {}}});
+        let mut answer = self.ask("flow-*/_search?scroll=1m", &all)?;
+        let mut documents = Vec::new();
+        loop {
+            let hits = answer["hits"]["hits"].as_array().context("no hits in the answer")?;
+            documents.extend(hits.iter().map(|hit| hit["_source"]["ipfix"].clone()));
+            if hits.len() < MOST_HITS {
+                return Ok(documents);
+            }
+            let more = json!({"scroll": "1m", "scroll_id": answer["_scroll_id"]});
+            answer = self.ask("_search/scroll", &more)?;
         }
-        Ok(hits.iter().map(|hit| hit["_source"]["ipfix"].clone()).collect())
+    }
+
+    /// The answer of the query API to a body, under `/es`.
+    ///
+    /// # Errors
+    /// When the collector does not answer with success.
+    pub fn ask(&self, path: &str, body: &Value) -> Result<Value> {
+        self.runtime.block_on(http::post(&format!("{}/es/{path}", self.page()), body))
     }
 
     /// The collector's `/status`.
@@ -102,7 +141,7 @@ impl Running {
     /// # Errors
     /// When the collector does not answer with success.
     pub fn status(&self) -> Result<Value> {
-        self.runtime.block_on(http::get(&format!("{}/status", self.page)))
+        self.runtime.block_on(http::get(&format!("{}/status", self.page())))
     }
 
     /// Tries until `done` gives something.
@@ -131,14 +170,39 @@ impl Running {
         self.agents.drain(..).try_for_each(Agent::join)
     }
 
+    /// Starts an agent on every Node. What agents before them had exported they know.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn start_agents(&mut self) -> Result<()> {
+        for node in self.bed.nodes() {
+            let configuration = self.configuration.replace("NODE", &node.name);
+            self.agents.push(Agent::start(&self.bed, node, &configuration)?);
+        }
+        Ok(())
+    }
+
+    /// Kills the collector where it stands, and starts it again with what it had stored.
+    ///
+    /// # Errors
+    /// When it does not start, or has no process of its own.
+    pub fn kill_collector(&mut self) -> Result<()> {
+        match &mut self.collector {
+            Some(Collecting::Process(collector)) => collector.kill_and_start(),
+            _ => bail!("this collector runs in the test's own process"),
+        }
+    }
+
     /// Ends agents and collector; what they failed with is the result.
     ///
     /// # Errors
     /// What one of them failed with.
     pub fn stop(mut self) -> Result<()> {
         self.stop_agents()?;
-        let collector = self.collector.take().context("it was stopped before")?;
-        self.runtime.block_on(collector.stop())
+        match self.collector.take() {
+            Some(Collecting::Here(collector)) => self.runtime.block_on(collector.stop()),
+            _ => Ok(()),
+        }
     }
 
     fn agents_count(&self) -> Result<()> {

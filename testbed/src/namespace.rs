@@ -34,6 +34,16 @@ impl Namespace {
         Ok(Self { name: name.into(), file: Arc::new(file?) })
     }
 
+    /// One that another process holds, under the path that its handle's [`Self::path`] gave.
+    ///
+    /// # Errors
+    /// When that process has ended, or belongs to somebody else.
+    pub fn open(name: &str, path: &Path) -> Result<Self> {
+        let file =
+            File::open(path).with_context(|| format!("opening the network namespace {}", path.display()))?;
+        Ok(Self { name: name.into(), file: Arc::new(file) })
+    }
+
     /// The name it was made with.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -45,8 +45,7 @@ pub fn run(namespace: &Namespace, tool: Tool, arguments: &[&str], input: &str) -
 }
 
 fn run_here(tool: Tool, arguments: &[&str], input: &str) -> Result<String> {
-    let program = find(tool, &search_path()).with_context(|| missing(&[tool]))?;
-    let mut child = Command::new(program)
+    let mut child = command(tool)?
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -59,6 +58,11 @@ fn run_here(tool: Tool, arguments: &[&str], input: &str) -> Result<String> {
     ensure!(output.status.success(), "{}: {}", output.status, complaint.trim());
     fed.context("handing over its input")?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A command that is not run yet.
+pub(crate) fn command(tool: Tool) -> Result<Command> {
+    find(tool, &search_path()).map(Command::new).with_context(|| missing(&[tool]))
 }
 
 fn check_in(tools: &[Tool], path: &[PathBuf]) -> Result<()> {

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use podflow_cluster::Inventory;
-use podflow_testbed::counts::{self, Count, Entry, Tuple};
+use podflow_testbed::counts::{self, Count, Ended, Entry, Tuple};
 use podflow_testbed::traffic::{Sent, datagrams, requests, transfer};
-use podflow_testbed::{Node, Shape, Testbed, ZONE_IPV4, ZONE_IPV6, plan};
+use podflow_testbed::{Node, Shape, Testbed, ZONE_IPV4, ZONE_IPV6, plan, tools};
 
 /// Does what an agent does first: from here on the kernel counts.
 fn count_from_now(bed: &Testbed) {
@@ -109,6 +109,29 @@ fn everything_again_over_ipv6() {
     let entries = entries_of(bed.node(0), &flows, ZONE_IPV6);
     let most_octets_per_packet = 1500;
     assert!(entries[5].original_count.packets > 1_000_000 / most_octets_per_packet, "{:?}", entries[5]);
+}
+
+#[test]
+fn what_the_kernel_forgets_it_tells_with_its_last_counters() {
+    let bed = Testbed::start(Shape { ipv6: true, ..Shape::default() }).unwrap();
+    count_from_now(&bed);
+    let node = bed.node(0);
+    node.space.set("net/netfilter/nf_conntrack_events", "1").unwrap();
+    let ended = Ended::listen(node).unwrap();
+    let (from, service) = (bed.pod(0, 0), bed.service("cart"));
+    let mut flows = requests(&from.space, service.address(), 5, 1000).unwrap();
+    flows.extend(
+        requests(&from.space, SocketAddr::new(service.cluster_ips[1], service.port), 5, 1000).unwrap(),
+    );
+    let mut before = counts::conntrack(node).unwrap();
+    before.retain(|entry| flows.iter().any(|flow| flow.source == entry.original.source));
+    assert_eq!(before.len(), 10);
+    tools::run(&node.space, tools::CONNTRACK, &["-F"], "").unwrap();
+    let mut after = ended.finish().unwrap();
+    after.retain(|entry| flows.iter().any(|flow| flow.source == entry.original.source));
+    before.sort_by_key(|entry| entry.original);
+    after.sort_by_key(|entry| entry.original);
+    assert_eq!(after, before);
 }
 
 #[test]

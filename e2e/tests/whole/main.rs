@@ -9,4 +9,6 @@ mod stores;
 
 mod truth;
 
+mod busy;
+
 mod page;

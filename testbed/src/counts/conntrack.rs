@@ -41,7 +41,7 @@ pub fn conntrack(node: &Node) -> Result<Vec<Entry>> {
 }
 
 /// `ipv4 2 tcp 6 117 TIME_WAIT src=… dst=… sport=… dport=… packets=… bytes=… src=… … [ASSURED] mark=0 zone=… use=1 id=…`
-pub(super) fn parse(line: &str) -> Result<Entry> {
+fn parse(line: &str) -> Result<Entry> {
     let mut words = line.split_whitespace();
     let protocol = words.nth(3).context("no protocol number")?.parse().context("protocol number")?;
     let pairs: Vec<_> = words.filter_map(|word| word.split_once('=')).collect();

@@ -2,11 +2,14 @@
 
 mod conntrack;
 
+mod events;
+
 mod nft;
 
 use std::net::SocketAddr;
 
 pub use conntrack::{Entry, conntrack};
+pub use events::Ended;
 pub use nft::nft;
 
 /// One direction of a connection, as its packets look where they arrive.

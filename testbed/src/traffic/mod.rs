@@ -7,10 +7,13 @@ mod server;
 
 mod client;
 
+mod rate;
+
 mod mixed;
 
 pub use client::{Sent, conversation, datagrams, requests, transfer};
 pub use mixed::mix;
+pub use rate::short_connections;
 pub(crate) use server::serve;
 
 /// A transport protocol the testbed speaks.
