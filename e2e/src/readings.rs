@@ -60,6 +60,29 @@ pub fn ours(stream: &[u8]) -> anyhow::Result<Readings> {
     Ok(readings)
 }
 
+/// Rows of a key and a datagram's octets in hex, as tshark prints them, to one stream for each key.
+///
+/// # Panics
+/// When a row is anything else.
+#[must_use]
+pub fn by_key(rows: &[Vec<String>]) -> BTreeMap<&str, Vec<u8>> {
+    let mut streams: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    for row in rows {
+        streams.entry(&row[0]).or_default().extend(octets(&row[1]));
+    }
+    streams
+}
+
+/// Octets written in hex.
+///
+/// # Panics
+/// When they are not.
+#[must_use]
+pub fn octets(hex: &str) -> Vec<u8> {
+    let octet = |pair: &[u8]| u8::from_str_radix(&String::from_utf8_lossy(pair), 16);
+    hex.as_bytes().chunks(2).map(|pair| octet(pair).unwrap_or_else(|_| panic!("not hex: {hex}"))).collect()
+}
+
 /// Reads a stream with `ipfixDump`, which is told our elements' names and types from the table, and nothing else.
 ///
 /// # Errors

@@ -39,7 +39,7 @@ fn udp_sequence_numbers_count_the_records_before() {
         let before = streams.entry(&row[0]).or_default();
         let records = readings::ours(before).unwrap().data_records;
         assert_eq!(row[1], records.to_string(), "sequence number in domain {}", row[0]);
-        before.extend(octets(&row[2]));
+        before.extend(readings::octets(&row[2]));
     }
     assert_eq!(streams.len(), recording.streams.len(), "one domain for each Node");
     assert!(streams.values().all(|stream| !readings::ours(stream).unwrap().flows.is_empty()));
@@ -63,11 +63,7 @@ fn both_transports_carry_the_same_flows() {
     let recording = recording();
     let rows = programs::tshark(&recording.capture, recording.udp_port, "", &["cflow.od_id", "udp.payload"])
         .unwrap();
-    let mut datagrams: HashMap<&str, Vec<u8>> = HashMap::new();
-    for row in &rows {
-        datagrams.entry(&row[0]).or_default().extend(octets(&row[1]));
-    }
-    let udp = last_totals(datagrams.values());
+    let udp = last_totals(readings::by_key(&rows).values());
     assert_eq!(udp, last_totals(&recording.streams));
     assert_eq!(udp.len(), CONNECTIONS);
 }
@@ -84,11 +80,6 @@ fn last_totals<'a>(streams: impl IntoIterator<Item = &'a Vec<u8>>) -> HashMap<St
         *total = (total.0.max(number((0, 85))), total.1.max(number((29_305, 85))));
     }
     totals
-}
-
-fn octets(hex: &str) -> Vec<u8> {
-    let pairs = hex.as_bytes().chunks_exact(2).map(|pair| str::from_utf8(pair).unwrap());
-    pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
 }
 
 /// The comparison itself, on one record whose every text is known.

@@ -7,6 +7,8 @@ mod dependencies;
 
 mod stores;
 
+mod decode;
+
 mod truth;
 
 mod busy;

@@ -31,9 +31,9 @@ async fn elasticsearch_9_stores_what_the_embedded_store_does() {
 
 /// What a store holds of the recording.
 #[derive(Debug)]
-struct Stored {
+pub(crate) struct Stored {
     /// `_source` by `_id`.
-    documents: BTreeMap<String, Value>,
+    pub(crate) documents: BTreeMap<String, Value>,
     /// The answer to [`question`]: key, documents, octets, packets, octets back, packets back.
     pairs: Vec<(String, Vec<u64>)>,
 }
@@ -56,7 +56,7 @@ async fn assert_same(server: &Server) {
 }
 
 /// What the embedded store holds, found out once.
-async fn embedded(recording: &Recording) -> &'static Stored {
+pub(crate) async fn embedded(recording: &Recording) -> &'static Stored {
     static STORED: OnceCell<Stored> = OnceCell::const_new();
     STORED.get_or_init(|| async { stored(recording, None, "", "flow-*").await.unwrap() }).await
 }
