@@ -13,7 +13,10 @@ mod fields;
 
 mod saved;
 
+mod check;
+
 pub use catalogue::dashboards;
+pub use check::{Fault, Target, check};
 pub use fields::{IndexField, index_fields};
 pub use panel::{Content, Dashboard, Grid, Panel};
 pub use saved::{INDEX_PATTERN, kibana_ndjson, opensearch_ndjson};
