@@ -10,6 +10,8 @@ mod flows;
 
 mod top;
 
+mod dashboards;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +33,7 @@ enum Command {
     Flows(flows::Options),
     /// Who moves most bytes now.
     Top(top::Options),
+    Dashboards(dashboards::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Flows(options) => flows::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Top(options) => top::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Dashboards(arguments) => dashboards::run(&arguments),
     };
     match done {
         Ok(code) => code,
