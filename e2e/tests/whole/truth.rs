@@ -48,7 +48,7 @@ fn known_transfer(transport: &'static str) {
     running.stop().unwrap();
 }
 
-/// The transfers that issue 3 names, and a flow that lasts.
+/// Flows of every shape whose sizes are known, and one that lasts over several exports.
 fn make_traffic(bed: &Testbed) -> Vec<Made> {
     let (here, there, names) = (bed.pod(0, 0), bed.pod(1, 1), bed.pod(1, 2));
     let service = bed.service("cart");
