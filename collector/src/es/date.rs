@@ -43,7 +43,7 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone> {
     offset(name)
         .map(TimeZone::fixed)
         .or_else(|| TimeZone::get(name).ok())
-        .ok_or_else(|| EsError::illegal(format!("failed to parse time zone [{name}]")))
+        .ok_or_else(|| EsError::content(format!("failed to parse time zone [{name}]")))
 }
 
 /// A time in one of the formats that Elasticsearch knows by name, or in a pattern of the usual letters.
@@ -129,7 +129,7 @@ fn by_pattern(time: &Zoned, pattern: &str, suffix: &str) -> String {
 fn absolute(text: &str, format: &str, zone: &TimeZone, up: bool) -> Option<i64> {
     match format {
         "epoch_millis" => text.parse().ok(),
-        "epoch_second" => text.parse::<i64>().ok()?.checked_mul(1000),
+        "epoch_second" => text.parse::<i64>().ok()?.checked_mul(1000)?.checked_add(if up { 999 } else { 0 }),
         "strict_date_optional_time"
         | "date_optional_time"
         | "strict_date_time"

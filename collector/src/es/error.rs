@@ -29,6 +29,11 @@ impl EsError {
         Self::new(400, "parsing_exception", reason)
     }
 
+    /// A value inside a well-formed clause is not allowed, where Elasticsearch's own parser finds it.
+    pub(crate) fn content(reason: impl Into<String>) -> Self {
+        Self::new(400, "x_content_parse_exception", reason)
+    }
+
     /// A value is not allowed.
     pub(crate) fn illegal(reason: impl Into<String>) -> Self {
         Self::new(400, "illegal_argument_exception", reason)

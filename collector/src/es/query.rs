@@ -228,7 +228,9 @@ fn boolean(body: &Value, depth: usize) -> Result<Query> {
     let should = clauses(object.take("should"), depth)?;
     let must_not = clauses(object.take("must_not"), depth)?;
     let minimum_should_match = object.text("minimum_should_match")?;
-    object.finish()?;
+    if let Some((name, _)) = object.rest().first() {
+        return Err(EsError::content(format!("[bool] unknown field [{name}]")));
+    }
     Ok(Query::Bool(Bool { must, should, must_not, minimum_should_match }))
 }
 

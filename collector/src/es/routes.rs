@@ -302,9 +302,9 @@ fn msearch(engine: &Engine, call: &Call, work: &Work, index: &str) -> Result<Val
             ignore_unavailable: object.truth("ignore_unavailable")?.unwrap_or(false),
             allow_none: object.truth("allow_no_indices")?.unwrap_or(true),
         };
-        let answered = json_body(body)
-            .and_then(|body| Search::parse(&body))
-            .and_then(|search| one(engine, search, work, form, || segments(&engine.store, &named, lenience)));
+        // A body that cannot be read fails the whole request, one that cannot be answered only its own search.
+        let search = Search::parse(&json_body(body)?)?;
+        let answered = one(engine, search, work, form, || segments(&engine.store, &named, lenience));
         responses.push(match answered {
             Ok(mut shown) => {
                 if let Some(map) = shown.as_object_mut() {

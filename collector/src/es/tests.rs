@@ -325,7 +325,7 @@ async fn the_rest_of_the_api_describes_the_store() {
     assert_eq!(cat, "flow-2026.11.22 100\n");
     let (_, resolved) = server.call(Method::GET, "/_resolve/index/flow-*", "").await;
     assert_eq!(resolved["indices"][0]["name"], "flow-2026.11.22");
-    let body = "{\"index\": \"flow-*\"}\n{\"size\": 0}\n{}\n{\"query\": {\"nonsense\": {}}}\n";
+    let body = "{\"index\": \"flow-*\"}\n{\"size\": 0}\n{}\n{\"sort\": \"no.such\"}\n";
     let (_, shown) = server.call(Method::POST, "/_msearch", body).await;
     assert_eq!(shown["responses"][0]["hits"]["total"]["value"], 100);
     assert_eq!(shown["responses"][1]["status"], 400);

@@ -12,7 +12,7 @@ use super::segment::{self, Segment};
 use super::{Inner, SLICES, View, merge, now_millis, relative_path};
 
 /// How long after its hour a slice still counts as open: late messages and waiting names.
-const CLOSED_AFTER_MILLIS: i64 = 10 * 60_000;
+pub(crate) const CLOSED_AFTER_MILLIS: i64 = 10 * 60_000;
 const MILLIS_PER_HOUR: i64 = 3_600_000;
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -86,7 +86,7 @@ impl Inner {
     }
 
     /// Merges one run of neighbours; says whether there was one.
-    fn merge_once(&self, now: i64) -> bool {
+    pub(crate) fn merge_once(&self, now: i64) -> bool {
         let view = self.view();
         let found = view.slices.iter().find_map(|(slice, segments)| {
             let documents: Vec<u32> = segments.iter().map(|segment| segment.facts.documents).collect();

@@ -237,6 +237,27 @@ impl Store {
     pub fn info(&self) -> Info {
         self.inner.info()
     }
+
+    /// Does one merge now, as if every slice but the present one had been quiet for a while; says whether there was one.
+    pub fn merge_now(&self) -> bool {
+        self.inner.merge_once(now_millis().saturating_add(background::CLOSED_AFTER_MILLIS))
+    }
+
+    /// Octets of each column over all segments, largest first.
+    ///
+    /// # Errors
+    /// When a segment's list of columns cannot be read.
+    pub fn column_sizes(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
+        for segment in self.inner.view().segments() {
+            for (name, column) in segment.columns.list_columns()? {
+                *sizes.entry(name).or_default() += column.num_bytes().get_bytes();
+            }
+        }
+        let mut sizes: Vec<_> = sizes.into_iter().collect();
+        sizes.sort_by_key(|(_, octets)| std::cmp::Reverse(*octets));
+        Ok(sizes)
+    }
 }
 
 impl Inner {

@@ -77,18 +77,16 @@ fn one(name: &str, body: &Value, depth: usize, into: &mut Level) -> Result<()> {
     let alone = subs.aggs.is_empty() && subs.pipelines.is_empty();
     if !bucketing && !alone {
         return Err(EsError::new(
-            500,
-            "aggregation_initialization_exception",
+            400,
+            "illegal_argument_exception",
             format!("Aggregator [{name}] of type [{kind}] cannot accept sub-aggregations"),
         ));
     }
     if matches!(parsed, Kind::Global) && depth > 0 {
-        return Err(EsError::shard(
-            "aggregation_execution_exception",
-            format!(
-                "Aggregation [{name}] cannot have a global sub-aggregation: [global] can only be at the top level"
-            ),
-        ));
+        let reason = format!(
+            "Aggregation [{name}] cannot have a global sub-aggregation: [global] can only be at the top level"
+        );
+        return Err(EsError { status: 500, ..EsError::shard("aggregation_execution_exception", reason) });
     }
     check_order(&parsed, &subs, name)?;
     into.aggs.push(Agg { name: name.to_owned(), kind: parsed, subs, meta });
@@ -124,7 +122,7 @@ fn parse_kind(kind: &str, options: &Value) -> Result<Kind> {
             let source = source(&mut object)?;
             let interval = object.number("interval")?.unwrap_or(0.0);
             if interval <= 0.0 {
-                return Err(EsError::illegal("[interval] must be >0 for histogram aggregation [histogram]"));
+                return Err(EsError::content("[interval] must be >0 for histogram aggregation [histogram]"));
             }
             let offset = object.number("offset")?.unwrap_or(0.0);
             let histogram = histogram(&mut object, |value| body::number(value).map(Bound::Value))?;
@@ -245,7 +243,7 @@ fn bucket_options(object: &mut Object<'_>) -> Result<BucketOptions> {
     object.ignore(&["shard_size", "show_term_doc_count_error", "collect_mode", "shard_min_doc_count"]);
     let size = object.count("size")?.unwrap_or(10);
     if size == 0 {
-        return Err(EsError::illegal("[size] must be greater than 0. Found [0] in [terms]"));
+        return Err(EsError::content("[size] must be greater than 0. Found [0] in [terms]"));
     }
     if size > MOST_BUCKETS && size != i32::MAX as usize {
         return Err(too_many(size));
@@ -319,12 +317,8 @@ fn check_order(kind: &Kind, subs: &Level, name: &str) -> Result<()> {
 
 fn composite(object: &mut Object<'_>) -> Result<Kind> {
     let size = object.count("size")?.unwrap_or(10);
-    if size == 0 || size > MOST_BUCKETS {
-        return Err(if size == 0 {
-            EsError::illegal("[size] must be a positive integer")
-        } else {
-            too_many(size)
-        });
+    if size > MOST_BUCKETS {
+        return Err(too_many(size));
     }
     let sources = body::one_or_many(object.required("sources")?)
         .iter()
@@ -334,7 +328,7 @@ fn composite(object: &mut Object<'_>) -> Result<Kind> {
         })
         .collect::<Result<Vec<_>>>()?;
     if sources.is_empty() {
-        return Err(EsError::illegal("Composite [sources] cannot be null or empty"));
+        return Err(EsError::content("Composite [sources] cannot be null or empty"));
     }
     let after = object
         .take("after")
@@ -343,7 +337,10 @@ fn composite(object: &mut Object<'_>) -> Result<Kind> {
     if let Some(after) = &after
         && (after.len() != sources.len() || sources.iter().any(|source| !after.contains_key(&source.name)))
     {
-        return Err(EsError::illegal("[after] does not hold exactly the names of [sources]"));
+        return Err(EsError::shard(
+            "illegal_argument_exception",
+            "[after] does not hold exactly the names of [sources]",
+        ));
     }
     Ok(Kind::Composite(Composite { size, sources, after }))
 }
@@ -395,10 +392,10 @@ fn rounding(object: &mut Object<'_>) -> Result<Rounding> {
     let old = object.text("interval")?;
     let interval = match (calendar, fixed, old) {
         (Some(text), None, None) => calendar_unit(&text).map(Interval::Calendar).ok_or_else(|| {
-            EsError::illegal(format!("The supplied interval [{text}] could not be parsed as a calendar interval."))
+            EsError::content(format!("The supplied interval [{text}] could not be parsed as a calendar interval."))
         })?,
         (None, Some(text), None) => fixed_interval(&text).map(Interval::Fixed).ok_or_else(|| {
-            EsError::illegal(format!("failed to parse setting [date_histogram.fixedInterval] with value [{text}] as a time value: unit is missing or unrecognized"))
+            EsError::content(format!("failed to parse setting [date_histogram.fixedInterval] with value [{text}] as a time value: unit is missing or unrecognized"))
         })?,
         // The old form, which Kibana 7.10 still sends in places: a calendar unit where it is one.
         (None, None, Some(text)) => calendar_unit(&text)
@@ -406,7 +403,7 @@ fn rounding(object: &mut Object<'_>) -> Result<Rounding> {
             .or_else(|| fixed_interval(&text).map(Interval::Fixed))
             .ok_or_else(|| EsError::illegal(format!("Unable to parse interval [{text}]")))?,
         (None, None, None) => {
-            return Err(EsError::illegal("Invalid interval specified, must be non-null and non-empty"));
+            return Err(EsError::shard("illegal_argument_exception", "Invalid interval specified, must be non-null and non-empty"));
         }
         _ => {
             return Err(EsError::illegal("Cannot use [fixed_interval] with [calendar_interval] configuration option."));
@@ -499,7 +496,10 @@ fn range(kind: &str, object: &mut Object<'_>) -> Result<Kind> {
         one.finish()?;
     }
     if ranges.is_empty() {
-        return Err(EsError::illegal(format!("No [ranges] specified for the [{kind}] aggregation")));
+        return Err(EsError::shard(
+            "illegal_argument_exception",
+            format!("No [ranges] specified for the [{kind}] aggregation"),
+        ));
     }
     Ok(Kind::Range { source, ranges, flavour, keyed })
 }

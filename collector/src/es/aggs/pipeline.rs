@@ -252,10 +252,10 @@ fn at(bucket: &Value, path: &str, zeros: bool) -> Result<Option<f64>> {
             place = deeper;
             continue;
         }
-        let (name, property) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
-            Some((name, property)) => (name, property),
-            None => part.split_once('.').ok_or_else(|| no_path(path))?,
-        };
+        let split =
+            part.strip_suffix(']').and_then(|part| part.split_once('[')).or_else(|| part.split_once('.'));
+        // A derivative's first bucket has none: a gap.
+        let Some((name, property)) = split else { return Ok(zeros.then_some(0.0)) };
         let owner = place.get(name).ok_or_else(|| no_path(path))?;
         place = owner
             .get(property)

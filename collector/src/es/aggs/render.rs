@@ -1,7 +1,6 @@
 //! Results into Elasticsearch's JSON: order, size, empty buckets, keys and their texts.
 
 use std::cmp::Ordering;
-use std::net::Ipv6Addr;
 
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
@@ -23,7 +22,7 @@ use crate::es::hits::Shower;
 use crate::store::Kind as FieldKind;
 
 /// What a range is ordered by, the beginning of its bucket, and its key.
-type RangeHead = ((f64, f64), Map<String, Value>, String);
+type RangeHead = ((Key, Key), Map<String, Value>, String);
 
 /// Shows results.
 pub(crate) struct Renderer<'r> {
@@ -154,7 +153,11 @@ impl<'r> Renderer<'r> {
     ) -> Result<Value> {
         let mut list: Vec<(&Key, &Bucket)> =
             found.iter().filter(|(_, bucket)| bucket.count >= options.min_doc_count).collect();
-        let total: u64 = list.iter().map(|(_, bucket)| bucket.count).sum();
+        let total: u64 = found.values().map(|bucket| bucket.count).sum();
+        // Counts here are exact; Elasticsearch says -1, "unknown", of an order by a sub-aggregation as soon as a shard
+        // has more terms than it sends, and clients get what they are used to.
+        let by_path = options.order.first().is_some_and(|order| matches!(order.by, OrderBy::Path(_)));
+        let error = if by_path && list.len() >= options.size + options.size / 2 + 10 { -1 } else { 0 };
         let compare = |a: &(&Key, &Bucket), b: &(&Key, &Bucket)| self.compare(&options.order, subs, *a, *b);
         // Choosing before sorting: a field of a million values is asked for its ten biggest.
         if list.len() > options.size {
@@ -176,7 +179,7 @@ impl<'r> Renderer<'r> {
         }
         self.pipelines(subs, &mut buckets)?;
         Ok(
-            json!({"doc_count_error_upper_bound": 0, "sum_other_doc_count": total - shown, "buckets": buckets}),
+            json!({"doc_count_error_upper_bound": error, "sum_other_doc_count": total - shown, "buckets": buckets}),
         )
     }
 
@@ -388,7 +391,7 @@ impl<'r> Renderer<'r> {
             list.push((order, key.clone(), self.bucket(head, &bucket, subs)?));
         }
         // Elasticsearch shows ranges in the order of their ends, not of the request.
-        list.sort_by(|(a, ..), (b, ..)| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        list.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         if keyed {
             let named = list.into_iter().map(|(_, key, mut bucket)| {
                 if let Some(map) = bucket.as_object_mut() {
@@ -425,7 +428,7 @@ impl<'r> Renderer<'r> {
                 head.insert("to".to_owned(), text(high).into());
             }
             head.insert("key".to_owned(), key.clone().into());
-            return Ok((((Ipv6Addr::from(low).to_bits() >> 64) as f64, (high >> 64) as f64), head, key));
+            return Ok(((Key::Address(low), Key::Address(high)), head, key));
         }
         let (low, high) = number_range(range, flavour, source, self.planner.now)?;
         let text = |value: f64| match flavour {
@@ -446,7 +449,8 @@ impl<'r> Renderer<'r> {
             }
         }
         head.insert("key".to_owned(), key.clone().into());
-        Ok(((low, high), head, key))
+        let order = (Key::Real(tantivy::f64_to_u64(low)), Key::Real(tantivy::f64_to_u64(high)));
+        Ok((order, head, key))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a mean")]
@@ -494,7 +498,7 @@ impl<'r> Renderer<'r> {
                 if let Metric::ExtendedStats(sigma) = what {
                     extended(&mut map, stats, sigma);
                 }
-                if stats.count > 0 && format.is_some() {
+                if stats.count > 0 {
                     for (name, value) in
                         [("min", stats.min), ("max", stats.max), ("avg", average), ("sum", stats.sum())]
                     {
