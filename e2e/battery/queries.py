@@ -354,7 +354,7 @@ ERRORS = {
     "metric with subs": {"aggs": {"a": with_subs(SUM, b=SUM)}},
     "global below": {"aggs": {"a": with_subs(terms("ipfix.protocol"), g={"global": {}})}},
     "too many buckets": {"size": 0, "aggs": {"a": hist("1s", min_doc_count=0)}},
-    "composite size": {"aggs": {"a": {"composite": {"size": 0, "sources": [{"a": {"terms": {"field": "x"}}}]}}}},
+    "composite size": {"size": 0, "aggs": {"a": {"composite": {"size": 0, "sources": [{"a": {"terms": {"field": "x"}}}]}}}},
     "composite no sources": {"aggs": {"a": {"composite": {"sources": []}}}},
     "composite after unknown": {"aggs": {"a": {"composite": {"sources": [{"a": {"terms": {"field": "ipfix.protocol"}}}], "after": {"b": 1}}}}},
     "pipeline path": {"size": 0, "aggs": {"a": SUM, "x": {"sum_bucket": {"buckets_path": "nothing>b"}}}},

@@ -224,6 +224,7 @@ async fn aggregations_answer_to_the_letter() {
             json!({"max": {"field": "@timestamp"}}),
             json!({"value": (NOON + 99 * 60_000) as f64, "value_as_string": "2026-11-22T13:39:00.000Z"}),
         ),
+        (json!({"max": {"field": "ipfix.ended"}}), json!({"value": 1.0, "value_as_string": "true"})),
         (json!({"sum": {"field": "no.such.field"}}), json!({"value": 0.0})),
         (json!({"min": {"field": "no.such.field"}}), json!({"value": null})),
         (

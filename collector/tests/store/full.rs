@@ -41,7 +41,11 @@ fn a_full_disk_stops_writing_and_nothing_else() {
     assert!(matches!(error, StoreError::Full { .. }), "{error}");
     assert!(error.to_string().contains("no room on the disk"), "{error}");
     assert!(stored > 0);
-    assert_eq!((store.info().documents, store.info().failed_writes), (stored, 1), "what was stored is served");
+    assert_eq!(
+        (store.info().documents, store.info().failed_writes),
+        (stored, 1),
+        "what was stored is served"
+    );
     assert!(store.commit(&mut stuck).is_err(), "still full");
 
     fs::remove_file(&ballast).unwrap();

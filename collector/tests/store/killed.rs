@@ -26,7 +26,9 @@ fn nothing_acknowledged_is_lost_however_often_the_writer_is_killed() {
         let commits = xxhash_rust::xxh3::xxh3_64(&round.to_le_bytes()) % 30;
         let mut writer = writer(&directory, acknowledged);
         let lines = BufReader::new(writer.stdout.take().unwrap()).lines();
-        for line in lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("committed ").map(str::to_owned)) {
+        for line in
+            lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("committed ").map(str::to_owned))
+        {
             acknowledged = line.parse().unwrap();
             if acknowledged / COMMIT % 31 >= commits {
                 break;
@@ -39,7 +41,10 @@ fn nothing_acknowledged_is_lost_however_often_the_writer_is_killed() {
         assert!(reader.damaged.is_empty(), "round {round}: {:?}", reader.damaged);
         let found = reader.info().documents;
         // One commit may have been finished without its writer having lived to say so.
-        assert!((acknowledged..=acknowledged + COMMIT).contains(&found), "round {round}: {found} of {acknowledged}");
+        assert!(
+            (acknowledged..=acknowledged + COMMIT).contains(&found),
+            "round {round}: {found} of {acknowledged}"
+        );
     }
     // Everything is sent again, as its senders would: each document is there once.
     let store = Store::open(&directory, options()).unwrap();
@@ -51,7 +56,8 @@ fn nothing_acknowledged_is_lost_however_often_the_writer_is_killed() {
     drop(store);
     let mut printed = Vec::new();
     admin::Reader::open(&directory, true).unwrap().export(0..i64::MAX, &mut printed).unwrap();
-    let mut found: Vec<&[u8]> = printed.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()).collect();
+    let mut found: Vec<&[u8]> =
+        printed.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()).collect();
     let mut expected: Vec<Vec<u8>> = (0..found.len() as u64)
         .map(|number| {
             let mut line = Vec::new();

@@ -17,18 +17,111 @@ use tower::ServiceExt as _;
 use crate::flows::Flows;
 
 const WORDS: &[&str] = &[
-    "query", "bool", "must", "filter", "should", "must_not", "term", "terms", "range", "exists", "field", "match_all",
-    "query_string", "prefix", "wildcard", "regexp", "ids", "values", "aggs", "a", "b", "date_histogram", "fixed_interval",
-    "calendar_interval", "histogram", "interval", "sum", "avg", "cardinality", "percentiles", "composite", "sources",
-    "filters", "global", "missing", "top_hits", "size", "from", "sort", "search_after", "_source", "fields", "gte", "lt",
-    "order", "extended_bounds", "min", "max", "buckets_path", "derivative", "sum_bucket", "bucket_sort", "offset",
-    "time_zone", "format", "ranges", "to", "key", "keyed", "percents", "include", "exclude", "after", "track_total_hits",
-    "ipfix.octetDeltaCount", "ipfix.sourceName", "ipfix.sourceName.keyword", "ipfix.sourceIP", "@timestamp", "_doc",
+    "query",
+    "bool",
+    "must",
+    "filter",
+    "should",
+    "must_not",
+    "term",
+    "terms",
+    "range",
+    "exists",
+    "field",
+    "match_all",
+    "query_string",
+    "prefix",
+    "wildcard",
+    "regexp",
+    "ids",
+    "values",
+    "aggs",
+    "a",
+    "b",
+    "date_histogram",
+    "fixed_interval",
+    "calendar_interval",
+    "histogram",
+    "interval",
+    "sum",
+    "avg",
+    "cardinality",
+    "percentiles",
+    "composite",
+    "sources",
+    "filters",
+    "global",
+    "missing",
+    "top_hits",
+    "size",
+    "from",
+    "sort",
+    "search_after",
+    "_source",
+    "fields",
+    "gte",
+    "lt",
+    "order",
+    "extended_bounds",
+    "min",
+    "max",
+    "buckets_path",
+    "derivative",
+    "sum_bucket",
+    "bucket_sort",
+    "offset",
+    "time_zone",
+    "format",
+    "ranges",
+    "to",
+    "key",
+    "keyed",
+    "percents",
+    "include",
+    "exclude",
+    "after",
+    "track_total_hits",
+    "ipfix.octetDeltaCount",
+    "ipfix.sourceName",
+    "ipfix.sourceName.keyword",
+    "ipfix.sourceIP",
+    "@timestamp",
+    "_doc",
 ];
 const TEXTS: &[&str] = &[
-    "", "1h", "1ms", "1d", "day", "month", "-1h", "now", "now-1d/d", "2026-11-22", "asc", "desc", "*", "10.0.0.0/8",
-    "ipfix.octetDeltaCount", "ipfix.sourceName", "ipfix.sourceIP", "@timestamp", "a>b", "b", "_count", "_key", "(", "a:[1 TO",
-    "((((((((((", "Europe/Berlin", "+25:00", "a{1000}{1000}", "yyyy-MM-dd", "ééé", "9223372036854775808", "1e400", "-",
+    "",
+    "1h",
+    "1ms",
+    "1d",
+    "day",
+    "month",
+    "-1h",
+    "now",
+    "now-1d/d",
+    "2026-11-22",
+    "asc",
+    "desc",
+    "*",
+    "10.0.0.0/8",
+    "ipfix.octetDeltaCount",
+    "ipfix.sourceName",
+    "ipfix.sourceIP",
+    "@timestamp",
+    "a>b",
+    "b",
+    "_count",
+    "_key",
+    "(",
+    "a:[1 TO",
+    "((((((((((",
+    "Europe/Berlin",
+    "+25:00",
+    "a{1000}{1000}",
+    "yyyy-MM-dd",
+    "ééé",
+    "9223372036854775808",
+    "1e400",
+    "-",
 ];
 
 static ROUTER: LazyLock<(Router, tempfile::TempDir, tokio::runtime::Runtime)> = LazyLock::new(|| {
@@ -102,27 +195,40 @@ fn object(depth: u32) -> impl Strategy<Value = Value> {
     scalar().prop_recursive(depth, 40, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((select(WORDS), inner), 0..4)
-                .prop_map(|entries| Value::Object(entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<Map<_, _>>())),
+            prop::collection::vec((select(WORDS), inner), 0..4).prop_map(|entries| Value::Object(
+                entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<Map<_, _>>()
+            )),
         ]
     })
 }
 
 fn field() -> impl Strategy<Value = &'static str> {
-    select(&["ipfix.octetDeltaCount", "ipfix.sourceName", "ipfix.sourceIP", "@timestamp", "ipfix.jitter", "ipfix.sampled", "x"][..])
+    select(
+        &[
+            "ipfix.octetDeltaCount",
+            "ipfix.sourceName",
+            "ipfix.sourceIP",
+            "@timestamp",
+            "ipfix.jitter",
+            "ipfix.sampled",
+            "x",
+        ][..],
+    )
 }
 
 fn clause() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         (field(), scalar()).prop_map(|(field, value)| json!({"term": {field: value}})),
-        (field(), scalar(), scalar()).prop_map(|(field, a, b)| json!({"range": {field: {"gte": a, "lt": b}}})),
+        (field(), scalar(), scalar())
+            .prop_map(|(field, a, b)| json!({"range": {field: {"gte": a, "lt": b}}})),
         (field(), scalar()).prop_map(|(field, value)| json!({"terms": {field: [value]}})),
         field().prop_map(|field| json!({"exists": {"field": field}})),
         (field(), select(TEXTS)).prop_map(|(field, text)| json!({"wildcard": {field: text}})),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
-        (prop::collection::vec(inner.clone(), 0..3), prop::collection::vec(inner, 0..3), scalar())
-            .prop_map(|(a, b, least)| json!({"bool": {"should": a, "must_not": b, "minimum_should_match": least}}))
+        (prop::collection::vec(inner.clone(), 0..3), prop::collection::vec(inner, 0..3), scalar()).prop_map(
+            |(a, b, least)| json!({"bool": {"should": a, "must_not": b, "minimum_should_match": least}}),
+        )
     })
 }
 
@@ -130,7 +236,8 @@ fn aggregation() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         field().prop_map(|field| json!({"stats": {"field": field}})),
         field().prop_map(|field| json!({"cardinality": {"field": field}})),
-        (field(), scalar()).prop_map(|(field, percent)| json!({"percentiles": {"field": field, "percents": [percent]}})),
+        (field(), scalar())
+            .prop_map(|(field, percent)| json!({"percentiles": {"field": field, "percents": [percent]}})),
     ];
     leaf.prop_recursive(2, 6, 1, |inner| {
         prop_oneof![

@@ -465,8 +465,11 @@ impl<'r> Renderer<'r> {
             }
             _ => None,
         };
-        let shown =
-            |value: f64| format.as_ref().map(|format| date::format(saturated(value), format, &TimeZone::UTC));
+        let shown = |value: f64| match (&format, kind) {
+            (Some(format), _) => Some(date::format(saturated(value), format, &TimeZone::UTC)),
+            (None, Some(FieldKind::Boolean)) => Some((value != 0.0).to_string()),
+            _ => None,
+        };
         let single = |value: f64, shown_text: Option<String>| {
             let mut map = Map::new();
             map.insert("value".to_owned(), some(value));
