@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::IntoResponse;
 use podflow_cluster::Directory;
 use podflow_cluster::kubernetes::{self, Scope};
 use podflow_daemon::http::{SharedRegistry, router};
@@ -44,7 +49,12 @@ pub struct RunOptions {
 pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToken) -> Result<()> {
     let readiness = Readiness::default();
     let registry: SharedRegistry = Arc::new(Mutex::new(Registry::default()));
-    serve_status(config.status_addr, readiness.clone(), &registry, &shutdown).await;
+    let pages = router(readiness.clone(), Arc::clone(&registry));
+    serve("/healthz, /readyz and /metrics", config.status_addr, pages, &shutdown).await;
+    if let Some(address) = config.metrics_addr {
+        let pages = metrics_only(router(readiness.clone(), Arc::clone(&registry)));
+        serve("/metrics", address, pages, &shutdown).await;
+    }
     if !config.ignored.is_empty() {
         info!(
             keys = config.ignored.join(", "),
@@ -82,7 +92,9 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
     };
     let tracker = Tracker::open(settings, clock, memory, tracker_metrics).context("reading conntrack")?;
     let store = tracker.store();
-    let tracking = tracker.start().context("starting the conntrack thread")?;
+    let tracking = tracker
+        .start(readiness.wait_for("first poll of conntrack"))
+        .context("starting the conntrack thread")?;
 
     let names = Arc::new(Names {
         directory: Arc::clone(&directory),
@@ -206,29 +218,34 @@ async fn follow_names(
     Ok(())
 }
 
-/// Serves the pages; an occupied port is said and changes nothing else.
-async fn serve_status(
-    address: SocketAddr,
-    readiness: Readiness,
-    registry: &SharedRegistry,
-    shutdown: &CancellationToken,
-) {
+/// Serves pages; an occupied port is said and changes nothing else.
+async fn serve(what: &'static str, address: SocketAddr, pages: Router, shutdown: &CancellationToken) {
     let listener = match TcpListener::bind(address).await {
         Ok(listener) => listener,
         Err(error) => {
-            warn!(%address, %error, "status pages cannot be served there; the export goes on without them");
+            warn!(%address, %error, "{what} cannot be served there; the export goes on without them");
             return;
         }
     };
-    info!(%address, "status pages: /healthz, /readyz, /metrics");
-    let pages = router(readiness, Arc::clone(registry));
+    info!(%address, "serving {what}");
     let shutdown = shutdown.clone();
     tokio::spawn(async move {
         let serving = axum::serve(listener, pages).with_graceful_shutdown(shutdown.cancelled_owned());
         if let Err(error) = serving.await {
-            warn!(%error, "the status pages ended");
+            warn!(%error, "{what} are no longer served");
         }
     });
+}
+
+/// Of all pages, the metrics alone: what others than this Node may see.
+fn metrics_only(pages: Router) -> Router {
+    pages.layer(middleware::from_fn(async |request: Request, next: Next| {
+        if request.uri().path() == "/metrics" {
+            next.run(request).await
+        } else {
+            StatusCode::NOT_FOUND.into_response()
+        }
+    }))
 }
 
 /// Looks again for this Node's own addresses.
@@ -239,7 +256,7 @@ async fn follow_addresses(names: Arc<Names>, shutdown: CancellationToken) {
 }
 
 /// The addresses of every interface of this network namespace.
-fn own_addresses() -> Vec<IpAddr> {
+pub(crate) fn own_addresses() -> Vec<IpAddr> {
     let interfaces = match nix::ifaddrs::getifaddrs() {
         Ok(interfaces) => interfaces,
         Err(error) => {

@@ -6,6 +6,8 @@ pub mod config;
 
 mod conntrack;
 
+mod blindness;
+
 mod tracker;
 
 mod store;
@@ -20,4 +22,7 @@ mod state;
 
 mod app;
 
+mod connections;
+
 pub use app::{RunOptions, run};
+pub use connections::{Filter, connections};

@@ -20,6 +20,7 @@ pub(crate) struct TrackerMetrics {
     pub(crate) overruns: Counter,
     pub(crate) unreadable: Counter,
     pub(crate) foreign: Counter,
+    blind: Family<Reason, Gauge>,
     pub(crate) max_connections: Gauge,
     total_connections: Gauge,
     own_connections: Gauge,
@@ -43,6 +44,7 @@ impl TrackerMetrics {
             overruns: Counter::default(),
             unreadable: Counter::default(),
             foreign: Counter::default(),
+            blind: Family::default(),
             max_connections: Gauge::default(),
             total_connections: Gauge::default(),
             own_connections: Gauge::default(),
@@ -70,6 +72,11 @@ impl TrackerMetrics {
             Unit::Seconds,
             metrics.poll_seconds.clone(),
         );
+        registry.register(
+            "blind",
+            "Connections whose traffic cannot be seen whole, by reason; 1 where their number is not known",
+            metrics.blind.clone(),
+        );
         for (name, help, counter) in [
             ("polls_failed", "Polls that ended with an error", &metrics.failed_polls),
             ("events", "Destroy events received", &metrics.events),
@@ -92,6 +99,12 @@ impl TrackerMetrics {
             registry.register(name, help, gauge.clone());
         }
         metrics
+    }
+
+    /// Says how much cannot be seen, and why.
+    pub(crate) fn set_blind(&self, reason: &'static str, connections: u64) {
+        let gauge = self.blind.get_or_create(&Reason { reason });
+        gauge.set(i64::try_from(connections).unwrap_or(i64::MAX));
     }
 
     /// Takes over what the store counted.
@@ -132,9 +145,9 @@ pub(crate) struct ExportMetrics {
     left: Family<Reason, Counter>,
 }
 
-/// The label of a flow that is not exported.
+/// The label of what is not exported or not seen.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Reason {
+pub(crate) struct Reason {
     reason: &'static str,
 }
 

@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use podflow_daemon::readiness::ReadyGuard;
 use tracing::{error, info, warn};
 
+use crate::blindness::{self, Blindness};
 use crate::clock::Clock;
+use crate::conntrack::entry::Status;
 use crate::conntrack::socket::{ConntrackError, Dump, DumpSocket, EventSocket};
 use crate::conntrack::switches::{self, Switches};
 use crate::metrics::TrackerMetrics;
@@ -53,7 +56,7 @@ pub(crate) struct Tracker {
     dumps: DumpSocket,
     store: SharedStore,
     metrics: TrackerMetrics,
-    uncounted_said: bool,
+    blindness: Blindness,
 }
 
 impl Tracker {
@@ -73,6 +76,7 @@ impl Tracker {
         let opened_ms = clock.now().wall_ms;
         let directory = switches::directory();
         let switches = switches::switch_on(&directory);
+        blindness::look_at_bridges(&metrics);
         metrics
             .max_connections
             .set(switches::maximum(&directory).and_then(|max| max.try_into().ok()).unwrap_or(0));
@@ -84,7 +88,7 @@ impl Tracker {
             dumps,
             store: SharedStore::new(store),
             metrics,
-            uncounted_said: false,
+            blindness: Blindness::default(),
         })
     }
 
@@ -97,14 +101,18 @@ impl Tracker {
     ///
     /// # Errors
     /// Where the system has no thread or no file descriptor left.
-    pub(crate) fn start(mut self) -> io::Result<Running> {
+    pub(crate) fn start(mut self, first_poll: ReadyGuard) -> io::Result<Running> {
         let (stop, stopped) = UnixStream::pair()?;
-        let thread = thread::Builder::new().name("conntrack".to_owned()).spawn(move || self.run(&stopped))?;
+        let thread = thread::Builder::new()
+            .name("conntrack".to_owned())
+            .spawn(move || self.run(first_poll, &stopped))?;
         Ok(Running { stop, thread })
     }
 
-    fn run(&mut self, stopped: &UnixStream) {
-        let mut next = Instant::now();
+    fn run(&mut self, first_poll: ReadyGuard, stopped: &UnixStream) {
+        let mut next = Instant::now() + self.settings.poll_interval;
+        self.poll();
+        drop(first_poll);
         loop {
             if Instant::now() >= next {
                 self.poll();
@@ -132,12 +140,13 @@ impl Tracker {
         let began = Instant::now();
         self.store.lock().begin_dump();
         let mut total = Dump { complete: true, ..Dump::default() };
-        let mut uncounted = 0_u64;
+        let (mut uncounted, mut offloaded) = (0_u64, 0_u64);
         for zone in &self.settings.zones {
             let now = self.clock.now();
             let store = &self.store;
             let mut on_entry = |entry: &crate::conntrack::Entry| {
                 uncounted += u64::from(entry.counters.is_none());
+                offloaded += u64::from(entry.status.any(Status::OFFLOADED));
                 store.lock().seen(entry, now);
             };
             match self.dumps.dump(Some(*zone), &mut on_entry) {
@@ -171,13 +180,7 @@ impl Tracker {
         self.metrics.foreign.inc_by(total.foreign);
         self.metrics.observe_table(switches::count(&switches::directory()).unwrap_or(total.entries));
         self.metrics.observe_store(total.entries, held, waiting, &tally);
-        if uncounted > 0 && !self.uncounted_said {
-            self.uncounted_said = true;
-            warn!(
-                connections = uncounted,
-                "connections that began before the kernel's counters were on have none; they are not exported"
-            );
-        }
+        self.blindness.observe(uncounted, offloaded, &tally, &self.metrics);
     }
 
     fn drain_events(&mut self) {

@@ -109,6 +109,16 @@ pub(crate) enum ProtocolState {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Status(pub(crate) u32);
 
+impl Status {
+    /// Forwarded by a flowtable (bit 14) or by hardware (bit 15): counters may stand still.
+    pub(crate) const OFFLOADED: u32 = 1 << 14 | 1 << 15;
+
+    /// True when any of the given bits is set.
+    pub(crate) fn any(self, bits: u32) -> bool {
+        self.0 & bits != 0
+    }
+}
+
 impl Entry {
     /// Reads the attributes of one conntrack message (what follows the four octets of `struct nfgenmsg`).
     /// `None` where a tuple is missing or cut short: such an entry cannot be told from another.

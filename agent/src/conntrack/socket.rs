@@ -228,3 +228,174 @@ const EVENT_BUFFER: usize = 32 * 1024 * 1024;
 
 /// `NFNLGRP_CONNTRACK_DESTROY`.
 const NFNLGRP_CONNTRACK_DESTROY: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use netlink_packet_core::{DefaultNla, NetlinkMessage, NetlinkPayload, Nla};
+    use netlink_packet_netfilter::conntrack::{
+        ConntrackAttribute, ConntrackMessage, IPTuple, ProtoInfo, ProtoInfoTCP, ProtoTuple, Tuple,
+    };
+    use netlink_packet_netfilter::{NetfilterMessage, NetfilterMessageInner};
+    use podflow_testbed::traffic::{datagrams, requests};
+    use podflow_testbed::{Shape, Testbed, ZONE_IPV4, ZONE_IPV6};
+
+    use super::*;
+    use crate::conntrack::attributes::Attributes;
+    use crate::conntrack::entry::ProtocolState;
+    use crate::conntrack::switches;
+
+    /// A Node with traffic of both families in its table.
+    fn bed() -> Testbed {
+        let bed =
+            Testbed::start(Shape { nodes: 1, pods_per_node: 2, ipv6: true, ..Shape::default() }).unwrap();
+        bed.node(0).space.enter(|| switches::switch_on(&switches::directory())).unwrap();
+        let (client, server) = (bed.pod(0, 0), bed.pod(0, 1));
+        for ip in &server.ips {
+            let address = std::net::SocketAddr::new(*ip, server.port);
+            requests(&client.space, address, 20, 100).unwrap();
+            datagrams(&client.space, address, 3, 100).unwrap();
+        }
+        bed
+    }
+
+    fn datagrams_of(bed: &Testbed, zone: Option<u16>) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        let work = || {
+            DumpSocket::open().unwrap().receive(zone, &mut |datagram| {
+                all.push(datagram.to_vec());
+                Messages::new(datagram).any(|message| message == Message::Done(0)).then_some(Ok(()))
+            })
+        };
+        bed.node(0).space.enter(work).unwrap().unwrap();
+        all
+    }
+
+    #[test]
+    fn the_kernel_filters_zones() {
+        let bed = bed();
+        let count = |zone| {
+            let mut entries = Vec::new();
+            let dump = bed
+                .node(0)
+                .space
+                .enter(|| DumpSocket::open().unwrap().dump(zone, &mut |entry| entries.push(*entry)).unwrap());
+            (dump.unwrap(), entries)
+        };
+        let (all, _) = count(None);
+        let (four, entries) = count(Some(ZONE_IPV4));
+        let (six, _) = count(Some(ZONE_IPV6));
+        let (nobody, _) = count(Some(4711));
+        assert!(all.complete && four.complete);
+        assert_eq!((four.entries, six.entries, nobody.entries), (21, 21, 0));
+        assert!(all.entries >= 42);
+        assert_eq!((four.foreign, nobody.foreign), (0, 0), "this kernel filters");
+        assert!(entries.iter().all(|entry| entry.zones.original == ZONE_IPV4 && entry.counters.is_some()));
+        assert!(entries.iter().all(|entry| entry.start_ns.is_some() && entry.stop_ns.is_none()));
+    }
+
+    #[test]
+    fn our_walk_and_netlink_packet_netfilter_read_the_same() {
+        let mut compared = 0;
+        for datagram in datagrams_of(&bed(), None) {
+            let mut rest = datagram.as_slice();
+            for ours in Messages::new(&datagram) {
+                let theirs = NetlinkMessage::<NetfilterMessage>::deserialize(rest).unwrap();
+                rest = &rest[(theirs.header.length as usize).next_multiple_of(4).min(rest.len())..];
+                let NetlinkPayload::InnerMessage(theirs) = theirs.payload else {
+                    assert!(matches!(ours, Message::Done(0)));
+                    continue;
+                };
+                let (Message::Entry(ours), NetfilterMessageInner::Conntrack(ConntrackMessage::New(theirs))) =
+                    (ours, theirs.inner)
+                else {
+                    panic!("not an entry")
+                };
+                for attribute in &theirs {
+                    compare(&ours, attribute);
+                }
+                compared += 1;
+            }
+        }
+        assert!(compared >= 42, "{compared}");
+    }
+
+    fn compare(ours: &Entry, theirs: &ConntrackAttribute) {
+        match theirs {
+            ConntrackAttribute::CtaTupleOrig(theirs) => compare_tuple(&ours.original, theirs),
+            ConntrackAttribute::CtaTupleReply(theirs) => compare_tuple(&ours.reply, theirs),
+            ConntrackAttribute::CtaStatus(theirs) => assert_eq!(ours.status.0, theirs.bits()),
+            ConntrackAttribute::CtaTimeout(theirs) => assert_eq!(ours.timeout_seconds, Some(*theirs)),
+            ConntrackAttribute::CtaProtoInfo(theirs) => {
+                for info in theirs {
+                    let ProtoInfo::TCP(theirs) = info else { panic!("not TCP") };
+                    let state = theirs.iter().find_map(|one| match one {
+                        ProtoInfoTCP::State(state) => Some(ProtocolState::Tcp(*state)),
+                        _ => None,
+                    });
+                    assert_eq!(Some(ours.state), state);
+                }
+            }
+            ConntrackAttribute::Other(theirs) => compare_raw(ours, theirs),
+            _ => {}
+        }
+    }
+
+    fn compare_tuple(ours: &crate::conntrack::Tuple, theirs: &[Tuple]) {
+        let (mut addresses, mut ports) = (Vec::<IpAddr>::new(), Vec::new());
+        for tuple in theirs {
+            match tuple {
+                Tuple::Ip(ip) => addresses.extend(ip.iter().filter_map(|one| match one {
+                    IPTuple::SourceAddress(address) | IPTuple::DestinationAddress(address) => Some(*address),
+                    _ => None,
+                })),
+                Tuple::Proto(proto) => ports.extend(proto.iter().filter_map(|one| match one {
+                    ProtoTuple::SourcePort(port) | ProtoTuple::DestinationPort(port) => Some(*port),
+                    _ => None,
+                })),
+                _ => {}
+            }
+        }
+        assert_eq!([ours.source, ours.destination], *addresses);
+        // ICMPv6 of neighbour discovery has no ports.
+        if !ports.is_empty() {
+            assert_eq!([ours.source_port(), ours.destination_port()], *ports);
+        }
+    }
+
+    /// What that crate leaves raw: counters (9, 10), id (12), zone (18).
+    fn compare_raw(ours: &Entry, theirs: &DefaultNla) {
+        let mut value = vec![0; theirs.value_len()];
+        theirs.emit_value(&mut value);
+        let numbers = || -> Vec<u64> { Attributes::new(&value).filter_map(|one| one.u64()).collect() };
+        let counters = ours.counters.unwrap();
+        match theirs.kind() & 0x3fff {
+            9 => assert_eq!(numbers(), [counters.packets, counters.octets]),
+            10 => assert_eq!(numbers(), [counters.reverse_packets, counters.reverse_octets]),
+            12 => assert_eq!(value, ours.id.to_be_bytes()),
+            18 => assert_eq!(value, ours.zones.original.to_be_bytes()),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn damaged_datagrams_lose_their_own_entries_only() {
+        let datagrams = datagrams_of(&bed(), Some(ZONE_IPV4));
+        let datagram = &datagrams[0];
+        let whole = Messages::new(datagram).count();
+        for length in 0..datagram.len() {
+            let readable =
+                Messages::new(&datagram[..length]).filter(|message| *message != Message::Unreadable).count();
+            assert!(readable <= whole, "cut at {length}");
+        }
+        for place in 0..datagram.len() {
+            for bit in [0x01, 0x80] {
+                let mut damaged = datagram.clone();
+                damaged[place] ^= bit;
+                // The walk ends, whatever the lengths say now.
+                assert!(Messages::new(&damaged).count() <= datagram.len() / 16);
+            }
+        }
+    }
+}

@@ -10,4 +10,4 @@ mod decide;
 mod name;
 
 pub(crate) use decide::{Left, Verdict};
-pub(crate) use name::Names;
+pub(crate) use name::{Names, tcp_state};

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use podflow_cluster::Directory;
 use podflow_cluster::object::ServicePortName;
-use podflow_cluster::{Directory, object::Pod};
 use podflow_flow::{Counters, FlowKind, FlowRecord, FlowType, Party};
 
 use super::decide::{Left, Verdict, decide, out_of_scope};
@@ -160,11 +160,11 @@ impl Named {
                 packets_delta: delta.reverse_packets,
                 octets_delta: delta.reverse_octets,
             },
-            source_pod_namespace: pod(&self.source).map_or("", |pod| &pod.namespace),
-            source_pod_name: pod(&self.source).map_or("", |pod| &pod.name),
+            source_pod_namespace: self.source.pod().map_or("", |pod| &pod.namespace),
+            source_pod_name: self.source.pod().map_or("", |pod| &pod.name),
             source_node_name: if self.source.is_local() { node } else { "" },
-            destination_pod_namespace: pod(&self.destination).map_or("", |pod| &pod.namespace),
-            destination_pod_name: pod(&self.destination).map_or("", |pod| &pod.name),
+            destination_pod_namespace: self.destination.pod().map_or("", |pod| &pod.namespace),
+            destination_pod_name: self.destination.pod().map_or("", |pod| &pod.name),
             destination_node_name: if self.destination.is_local() { node } else { "" },
             cluster_ip: self
                 .service
@@ -195,15 +195,8 @@ fn is_translated(connection: &Connection) -> bool {
             && original.destination_port() != endpoint.port)
 }
 
-fn pod(place: &Place) -> Option<&Pod> {
-    match place {
-        Place::LocalPod(pod) => pod.as_deref(),
-        _ => None,
-    }
-}
-
 /// The kernel's name of a TCP state; empty for everything else.
-fn tcp_state(state: ProtocolState) -> &'static str {
+pub(crate) fn tcp_state(state: ProtocolState) -> &'static str {
     match state {
         ProtocolState::Tcp(number) => TCP_STATES.get(usize::from(number)).copied().unwrap_or_default(),
         ProtocolState::Sctp(_) | ProtocolState::None => "",

@@ -60,6 +60,26 @@ impl Place {
         matches!(self, Self::LocalPod(None))
     }
 
+    /// The local Pod it is, where it is named.
+    pub(crate) fn pod(&self) -> Option<&Pod> {
+        match self {
+            Self::LocalPod(pod) => pod.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// A name for people: `namespace/pod`, or what kind of place it is.
+    pub(crate) fn name(&self, node: &str) -> String {
+        match self {
+            Self::LocalPod(Some(pod)) => format!("{}/{}", pod.namespace, pod.name),
+            Self::LocalPod(None) => "(local Pod)".to_owned(),
+            Self::RemotePod => "(remote Pod)".to_owned(),
+            Self::ThisNode => node.to_owned(),
+            Self::OtherNode => "(other Node)".to_owned(),
+            Self::Outside => String::new(),
+        }
+    }
+
     /// The word of a flow kind.
     pub(crate) fn party(&self) -> Party {
         match self {

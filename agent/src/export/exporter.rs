@@ -100,7 +100,7 @@ impl Exporter {
         self.resend(link, resend).await?;
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut resolved = Instant::now();
+        let (mut resolved, mut introduced) = (Instant::now(), Instant::now());
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -114,11 +114,12 @@ impl Exporter {
                 resend.acknowledged(octets, now.wall_ms);
             }
             self.metrics.resend_octets.set(i64::try_from(resend.octets()).unwrap_or(i64::MAX));
-            if self.settings.collector.protocol == Protocol::Udp
-                && now.wall_ms.saturating_sub(link.session.last_message_ms()) >= QUIET_MS
-            {
-                link.session.keep_alive(now.wall_ms);
-                self.send_messages(link, resend).await?;
+            let quiet = now.wall_ms.saturating_sub(link.session.last_message_ms()) >= QUIET_MS;
+            let udp = self.settings.collector.protocol == Protocol::Udp;
+            let again = if udp { INTRODUCE_UDP } else { INTRODUCE_STREAM };
+            if introduced.elapsed() >= again || (udp && quiet) {
+                introduced = Instant::now();
+                self.introduce(link, resend).await?;
             }
             if resolved.elapsed() >= RESOLVE_AGAIN
                 && !matches!(self.settings.collector.host, Host::Address(_))
@@ -140,17 +141,24 @@ impl Exporter {
         Err(anyhow!("{} is no longer at {}", self.settings.collector, link.peer))
     }
 
+    /// Templates and options records: at the beginning, and again now and then.
+    async fn introduce(&self, link: &mut Link, resend: &mut ResendBuffer) -> Result<()> {
+        let tally = self.store.lock().tally();
+        if let Err(error) = link.session.introduce(&tally, self.clock.now().wall_ms) {
+            warn!(%error, "an options record cannot be written; it is left out");
+        }
+        self.send_messages(link, resend).await
+    }
+
     /// Sends again what an earlier connection may have lost, after the templates.
     async fn resend(&self, link: &mut Link, resend: &mut ResendBuffer) -> Result<()> {
         self.metrics.resends_given_up.inc_by(resend.reconnected());
-        let now_ms = self.clock.now().wall_ms;
-        link.session.keep_alive(now_ms);
-        self.send_messages(link, resend).await?;
+        self.introduce(link, resend).await?;
         while let Some(message) = resend.next_to_resend() {
             let mut message = message.clone();
             link.session.number(&mut message);
             link.transport.send(&message.octets).await.map_err(|error| self.lost(error))?;
-            resend.resent(now_ms);
+            resend.resent(self.clock.now().wall_ms);
             self.metrics.messages_resent.inc();
         }
         Ok(())
@@ -273,6 +281,10 @@ const BATCH: usize = 500;
 
 /// A Service in between forgets a UDP client after 30 s of silence, and half of that leaves room for a loss.
 const QUIET_MS: u64 = 15_000;
+
+/// How often templates and options are sent again over UDP, at least; streams have the statistics alone to gain.
+const INTRODUCE_UDP: Duration = Duration::from_secs(30);
+const INTRODUCE_STREAM: Duration = Duration::from_secs(600);
 
 /// How often a name is looked up while a connection stands.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(60);

@@ -9,11 +9,13 @@ use podflow_ipfix::export::{ExportSettings, ExportingSession, Message};
 use podflow_ipfix::registry::Registry;
 use podflow_ipfix::template::TemplateId;
 
-use crate::store::Report;
+use super::options;
+use crate::store::{Report, Tally};
 
 /// One transport session's messages.
 pub(crate) struct Session {
     profile: Profile,
+    registry: Registry,
     messages: ExportingSession,
     /// Reports in messages that were not sent yet, in the order of the messages.
     in_hand: VecDeque<Report>,
@@ -30,10 +32,12 @@ pub(crate) struct Added {
 impl Session {
     /// A session that begins with its templates.
     pub(crate) fn new(profile: Profile, settings: ExportSettings) -> Result<Self> {
-        let templates = vec![profile.template(true)?, profile.template(false)?];
-        let messages = ExportingSession::new(settings, templates, &Registry::standard())
+        let registry = Registry::standard();
+        let mut templates = vec![profile.template(true)?, profile.template(false)?];
+        templates.extend(options::templates(profile)?);
+        let messages = ExportingSession::new(settings, templates, &registry)
             .context("making the export session's templates")?;
-        Ok(Self { profile, messages, in_hand: VecDeque::new(), sequence: 0 })
+        Ok(Self { profile, registry, messages, in_hand: VecDeque::new(), sequence: 0 })
     }
 
     /// Adds the record of a report.
@@ -48,6 +52,26 @@ impl Session {
         Ok(Added { strings_cut: added.strings_cut })
     }
 
+    /// Templates, and with the full profile the options records: what a session begins with and says again now and
+    /// then, so that a path and a collector without traffic stay warm.
+    ///
+    /// # Errors
+    /// When an options record is not as its template; then the templates went without it.
+    pub(crate) fn introduce(&mut self, tally: &Tally, now_ms: u64) -> Result<(), EncodeError> {
+        self.messages.send_templates(now_ms);
+        let outcome = if self.profile.sends_options() { self.add_options(tally, now_ms) } else { Ok(()) };
+        self.messages.flush(now_ms);
+        outcome
+    }
+
+    fn add_options(&mut self, tally: &Tally, now_ms: u64) -> Result<(), EncodeError> {
+        self.messages.add(now_ms, options::statistics_id(), options::statistics(tally))?;
+        for record in options::types(self.profile, &self.registry) {
+            self.messages.add(now_ms, options::types_id(), record)?;
+        }
+        Ok(())
+    }
+
     /// Makes what was added ready to be sent.
     pub(crate) fn flush(&mut self, now_ms: u64) {
         self.messages.flush(now_ms);
@@ -58,24 +82,18 @@ impl Session {
         self.messages.next_message()
     }
 
-    /// A message was sent: its reports are out of hand.
-    pub(crate) fn sent(&mut self, message: &Message) {
-        let records = usize::try_from(message.records).unwrap_or(usize::MAX).min(self.in_hand.len());
-        self.in_hand.drain(..records);
-    }
-
     /// Gives a message its sequence number (RFC 7011 section 3.1: octets 8 to 11), just before it is sent.
     pub(crate) fn number(&mut self, message: &mut Message) {
         if let Some(field) = message.octets.get_mut(8..12) {
             field.copy_from_slice(&self.sequence.to_be_bytes());
         }
-        self.sequence = self.sequence.wrapping_add(message.records);
+        self.sequence = self.sequence.wrapping_add(message.records).wrapping_add(message.options_records);
     }
 
-    /// Templates alone, so that a path and a collector without traffic stay warm.
-    pub(crate) fn keep_alive(&mut self, now_ms: u64) {
-        self.messages.send_templates(now_ms);
-        self.messages.flush(now_ms);
+    /// A message was sent: its reports are out of hand.
+    pub(crate) fn sent(&mut self, message: &Message) {
+        let flows = usize::try_from(message.records).unwrap_or(usize::MAX).min(self.in_hand.len());
+        self.in_hand.drain(..flows);
     }
 
     /// When the last message was made, milliseconds since 1970; 0 before the first.
@@ -84,7 +102,7 @@ impl Session {
     }
 
     /// Gives up what was not sent: the last first, so that given back one by one they keep their order.
-    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Report> {
+    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Report> + use<> {
         self.messages.restart();
         std::mem::take(&mut self.in_hand).into_iter().rev()
     }
