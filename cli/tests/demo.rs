@@ -124,6 +124,60 @@ fn it_shows_flows_and_ctrl_c_leaves_nothing() {
 }
 
 #[test]
+fn flows_and_top_show_what_it_stored() {
+    let files = TempDir::new().unwrap();
+    let demo = Demo::start(files.path());
+    let ask = |arguments: &[&str]| {
+        let url = format!("http://{}", demo.page);
+        let output = command(files.path()).args(arguments).args(["--url", &url]).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let to_cart =
+        ["flows", "--service", "shop/cart", "--kind", "pod-to-service", "-o", "json", "--limit", "3"];
+    let found = until("a frontend has asked a cart", || Some(ask(&to_cart)).filter(|text| !text.is_empty()));
+    for line in found.lines() {
+        let document: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(document["ipfix"]["destinationServicePortName"], "shop/cart:http", "{document}");
+        assert_eq!(document["ipfix"]["flowKind"], "Pod-to-Service", "{document}");
+    }
+    let table = ask(&[
+        "flows",
+        "--namespace",
+        "shop",
+        "--protocol",
+        "tcp",
+        "--address",
+        "10.10.0.0/16",
+        "--port",
+        "8080",
+    ]);
+    assert!(table.starts_with("TIME ") && table.contains("shop/cart-"), "{table}");
+    assert!(!table.contains("UDP"), "{table}");
+    let ranked = [
+        ("pods", "shop/frontend-0 "),
+        ("pairs", "shop/frontend-1 → "),
+        ("services", "kube-system/coredns:dns "),
+        ("nodes", "node-b "),
+    ];
+    for (subject, line) in ranked {
+        until(line, || ask(&["top", subject]).lines().any(|shown| shown.starts_with(line)).then_some(()));
+    }
+    let one = ask(&["top", "services", "--limit", "1"]);
+    assert!(one.lines().count() == 3 && one.contains("SERVICE "), "{one}");
+
+    let output = command(files.path()).args(["flows", "--url", "http://127.0.0.1:9"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(
+        said.contains("no collector and no Elasticsearch answers at http://127.0.0.1:9/; say where"),
+        "{said}"
+    );
+    demo.signal(Signal::SIGINT);
+    assert!(demo.wait().0.success());
+}
+
+#[test]
 fn a_second_ctrl_c_leaves_nothing_either() {
     let files = TempDir::new().unwrap();
     let demo = Demo::start(files.path());

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use podflow_e2e::running::{Running, Settings};
 use podflow_testbed::counts::{self, Count, Entry, Tuple};
 use podflow_testbed::traffic::{Sent, conversation, datagrams, requests, transfer};
-use podflow_testbed::{Pod, Service, Testbed, bed::OUTSIDE_PORT, plan};
+use podflow_testbed::{Pod, Service, Shape, Testbed, bed::OUTSIDE_PORT, plan};
 use serde_json::Value;
 
 /// A flow that was made, and what its documents must say.
@@ -23,17 +23,24 @@ struct Made {
 
 #[test]
 fn a_known_transfer_is_reported_to_the_octet_over_tcp() {
-    known_transfer("tcp");
+    known_transfer("tcp", 0);
 }
 
 #[test]
 fn a_known_transfer_is_reported_to_the_octet_over_udp() {
-    known_transfer("udp");
+    known_transfer("udp", 0);
 }
 
-fn known_transfer(transport: &'static str) {
-    let running = Running::start(&Settings { transport, ..Settings::default() }).unwrap();
-    let made = make_traffic(&running.bed);
+#[test]
+fn a_known_transfer_over_ipv6_is_reported_to_the_octet() {
+    known_transfer("tcp", 1);
+}
+
+/// `family` is the place of the addresses in use: 0 for IPv4, 1 for IPv6.
+fn known_transfer(transport: &'static str, family: usize) {
+    let shape = Shape { ipv6: family == 1, ..Shape::default() };
+    let running = Running::start(&Settings { shape, transport, ..Settings::default() }).unwrap();
+    let made = make_traffic(&running.bed, family);
     let documents = running.until("documents and kernel agree", || agree(&running, &made)).unwrap();
 
     // The conversation outlived several exports, so its deltas had to be added up.
@@ -49,10 +56,12 @@ fn known_transfer(transport: &'static str) {
 }
 
 /// Flows of every shape whose sizes are known, and one that lasts over several exports.
-fn make_traffic(bed: &Testbed) -> Vec<Made> {
+fn make_traffic(bed: &Testbed, family: usize) -> Vec<Made> {
+    let at = |pod: &Pod| SocketAddr::new(pod.ips[family], pod.port);
     let (here, there, names) = (bed.pod(0, 0), bed.pod(1, 1), bed.pod(1, 2));
     let service = bed.service("cart");
-    let outside = SocketAddr::new(plan::outside()[0].v4.into(), OUTSIDE_PORT);
+    let cluster_ip = SocketAddr::new(service.cluster_ips[family], service.port);
+    let outside = SocketAddr::new(plan::outside()[0].addresses(true)[family], OUTSIDE_PORT);
     let from_pod = |sent, pod: &Pod, service: Option<&Service>| Made {
         sent,
         node: pod.node,
@@ -60,20 +69,20 @@ fn make_traffic(bed: &Testbed) -> Vec<Made> {
         service: service.cloned(),
     };
     let mut made = vec![
-        from_pod(transfer(&here.space, there.address(), 50_000_000).unwrap(), here, None),
-        from_pod(datagrams(&here.space, names.address(), 1000, 512).unwrap(), here, None),
-        from_pod(transfer(&here.space, bed.pod(0, 1).address(), 70_000).unwrap(), here, None),
+        from_pod(transfer(&here.space, at(there), 50_000_000).unwrap(), here, None),
+        from_pod(datagrams(&here.space, at(names), 1000, 512).unwrap(), here, None),
+        from_pod(transfer(&here.space, at(bed.pod(0, 1)), 70_000).unwrap(), here, None),
         from_pod(transfer(&there.space, outside, 80_000).unwrap(), there, None),
     ];
-    for sent in requests(&here.space, service.address(), 200, 1000).unwrap() {
+    for sent in requests(&here.space, cluster_ip, 200, 1000).unwrap() {
         made.push(from_pod(sent, here, Some(service)));
     }
     let pieces: Vec<_> = (1..=20).map(|piece| (piece * 10_000, piece * 1000)).collect();
-    let lasting = conversation(&there.space, here.address(), &pieces, Duration::from_millis(350)).unwrap();
+    let lasting = conversation(&there.space, at(here), &pieces, Duration::from_millis(350)).unwrap();
     made.push(from_pod(lasting, there, None));
 
     let front = bed.service("frontend");
-    let node_port = SocketAddr::new(bed.node(1).ips[0], front.node_port);
+    let node_port = SocketAddr::new(bed.node(1).ips[family], front.node_port);
     for sent in requests(bed.outside_namespace(), node_port, 3, 1000).unwrap() {
         made.push(Made { sent, node: 1, from: None, service: Some(front.clone()) });
     }
@@ -117,8 +126,12 @@ fn agree(running: &Running, made: &[Made]) -> Result<HashMap<Tuple, Vec<Value>>>
 }
 
 fn names_are_right(bed: &Testbed, made: &[Made], documents: &HashMap<Tuple, Vec<Value>>) {
-    let pods: HashMap<_, _> =
-        bed.nodes().iter().flat_map(|node| &node.pods).map(|pod| (pod.ips[0].to_string(), pod)).collect();
+    let pods: HashMap<_, _> = bed
+        .nodes()
+        .iter()
+        .flat_map(|node| &node.pods)
+        .flat_map(|pod| pod.ips.iter().map(move |ip| (ip.to_string(), pod)))
+        .collect();
     for flow in made {
         let own = &documents[&tuple(&flow.sent)];
         let ids: BTreeSet<_> = own.iter().map(|document| document["flowId"].to_string()).collect();
@@ -134,7 +147,7 @@ fn names_are_right(bed: &Testbed, made: &[Made], documents: &HashMap<Tuple, Vec<
                 }
                 None => assert_eq!(text("sourcePodName"), "", "{document}"),
             }
-            match pods.get(&text("destinationIPv4Address")) {
+            match pods.get(&text("destinationIP")) {
                 Some(pod) => {
                     assert_eq!(text("destinationPodNamespace"), pod.namespace, "{document}");
                     assert_eq!(text("destinationPodName"), pod.name, "{document}");
@@ -151,7 +164,12 @@ fn names_are_right(bed: &Testbed, made: &[Made], documents: &HashMap<Tuple, Vec<
                 );
             }
             if flow.service.is_some() && flow.from.is_some() {
-                assert_eq!(text("destinationClusterIP"), flow.sent.dialled.ip().to_string(), "{document}");
+                let field = if flow.sent.dialled.is_ipv6() {
+                    "destinationClusterIPv6"
+                } else {
+                    "destinationClusterIP"
+                };
+                assert_eq!(text(field), flow.sent.dialled.ip().to_string(), "{document}");
                 assert_eq!(
                     number(document, "destinationServicePort"),
                     u64::from(flow.sent.dialled.port()),
@@ -172,8 +190,8 @@ fn is_of(document: &Value, entry: &Entry) -> bool {
         document[address] == end.ip().to_string() && number(document, port) == u64::from(end.port())
     };
     number(document, "protocolIdentifier") == u64::from(entry.original.protocol)
-        && is("sourceIPv4Address", "sourceTransportPort", entry.original.source)
-        && is("destinationIPv4Address", "destinationTransportPort", entry.reply.source)
+        && is("sourceIP", "sourceTransportPort", entry.original.source)
+        && is("destinationIP", "destinationTransportPort", entry.reply.source)
 }
 
 fn summed(documents: &[Value], octets: &str, packets: &str) -> Count {
