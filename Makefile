@@ -25,6 +25,12 @@ test-whole: browser ## the slow tiers: real kernel, real servers, other people's
 	cargo test --workspace --test '*' $(TEST)
 	npm --prefix e2e/browser test --if-present
 
+test-cluster: ## a real Kubernetes of two Nodes, our images and manifests in it (first: 20 minutes of building)
+	@build/deps.sh cluster
+	e2e/cluster/cluster build
+	PROFILE=dev VERSION= build/images.sh --archive "$${XDG_CACHE_HOME:-$$HOME/.cache}/podflow/images"
+	cargo test -p podflow-e2e-cluster --test kubernetes -- --ignored --test-threads 1 $(TEST)
+
 lint: ## formatting and clippy, warnings are errors
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -59,4 +65,4 @@ clean: ## removes what was built; downloads stay in the cache
 	rm -rf $(UI)/dist $(UI)/node_modules e2e/browser/node_modules
 
 .NOTPARALLEL:
-.PHONY: help run build test test-unit test-whole lint bench deps deps-run real-servers ui browser clean
+.PHONY: help run build test test-unit test-whole test-cluster lint bench deps deps-run real-servers ui browser clean

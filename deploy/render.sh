@@ -2,7 +2,7 @@
 # Writes the manifests under build/yamls from the sources in this folder.
 #   deploy/render.sh            writes them
 #   deploy/render.sh --check    fails when one of them is not what the sources say
-# With REGISTRY set, our images get that name before theirs. Needs kubectl, whose `kustomize` does the work; where there is none,
+# With REGISTRY and VERSION set, our images get that name before theirs and that tag. Needs kubectl, whose `kustomize` does the work; where there is none,
 # it is built from its Go module (e2e/cluster).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,7 +29,7 @@ render() {
     printf '# Made from deploy/%s by deploy/render.sh: change it there.\n' "$1"
     # The ConfigMap's folder lies beside the manifests, outside of the source's own.
     "$kubectl" kustomize --load-restrictor LoadRestrictionsNone "deploy/$1" |
-        sed "s#image: podflow/#image: ${REGISTRY:+$REGISTRY/}podflow/#"
+        sed -E "s#image: (podflow/[a-z]+):(.*)#image: ${REGISTRY:+$REGISTRY/}\\1:${VERSION:-\\2}#"
 }
 
 stale=0
@@ -42,5 +42,9 @@ for target in "${targets[@]}"; do
         render "$source" >"$file.new"
         mv "$file.new" "$file"
     fi
+done
+# Overlays are for users to render: here they only must be possible.
+for overlay in deploy/overlays/*/; do
+    "$kubectl" kustomize --load-restrictor LoadRestrictionsNone "$overlay" >/dev/null || { echo "render: $overlay cannot be rendered" >&2; stale=1; }
 done
 exit $stale

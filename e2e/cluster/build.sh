@@ -1,6 +1,7 @@
-# The Kubernetes binaries from their Go module, and the image that holds a Pod's namespaces open.
+# The Kubernetes binaries from their Go module, the image that holds a Pod's namespaces open, and one with a shell, a web server
+# and clients for the Pods of tests.
 # The modules and their sums are written down in binaries/; what is in the cache is not built again.
-want=$version-$(sha256sum "$here/binaries/go.mod" "$here/binaries/go.sum" "$here/pause.c" | sha256sum | cut -c1-12)
+want=$version-$(sha256sum "$here/binaries/go.mod" "$here/binaries/go.sum" "$here/pause.c" "$here/build.sh" | sha256sum | cut -c1-12)
 mkdir -p "$cache"
 exec 9>"$cache/build.lock"
 flock 9
@@ -22,11 +23,17 @@ flags="-s -w -X $package.gitVersion=v$version -X $package.gitMajor=1 -X $package
     rm -rf "$cache/go-build"
 )
 
+# image NAME FILE PROGRAM: one static program and nothing else
+image() {
+    local container
+    container=$(buildah from scratch)
+    buildah copy -q "$container" "$3" "/bin/${3##*/}" >/dev/null
+    buildah config --env PATH=/bin --entrypoint "[\"/bin/${3##*/}\"]" "$container"
+    rm -f "$2"
+    buildah commit -q --rm "$container" "docker-archive:$2:$1" >/dev/null
+}
 gcc -O2 -static -s -o "$cache/images/pause" "$here/pause.c"
-container=$(buildah from scratch)
-buildah copy -q "$container" "$cache/images/pause" /pause >/dev/null
-buildah config --entrypoint '["/pause"]' "$container"
-rm -f "$cache/images/pause.tar"
-buildah commit -q --rm "$container" "docker-archive:$cache/images/pause.tar:$sandbox_image" >/dev/null
+image "$sandbox_image" "$cache/images/pause.tar" "$cache/images/pause"
+image "$busybox_image" "$cache/images/busybox.tar" "$(command -v busybox)"
 echo "$want" >"$cache/built"
 say "built: $(du -sh "$bin" | cut -f1) of programs"

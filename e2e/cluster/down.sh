@@ -39,5 +39,6 @@ done
 if [ -f sysctl.saved ]; then
     while IFS== read -r key value; do echo "$value" >"/proc/sys/$key"; done <sysctl.saved
 fi
+rmdir /run/podflow 2>/dev/null || true # under the Nodes' own mounts
 cd /
 rm -rf "$state"

@@ -8,7 +8,7 @@ number=$1
 shift
 name=node$number
 home=$state/nodes/$name
-mkdir -p "$home"/{containerd,cni,kubelet,pods,containers,runtime,cgroup,log} /var/lib/kubelet /var/log/pods /var/log/containers /run/containerd /run/netns
+mkdir -p "$home"/{containerd,cni,kubelet,pods,containers,runtime,cgroup,log} /var/lib/kubelet /var/log/pods /var/log/containers /run/containerd /run/netns /run/podflow
 
 # --- its own view of the machine
 mount --make-rshared / # a private copy of the tree (see unshare in up.sh), shared inside the Node as kubelet expects
@@ -22,6 +22,7 @@ mount --bind "$home/pods" /var/log/pods
 mount --bind "$home/containers" /var/log/containers
 mount --bind "$home/runtime" /run/containerd
 mount -t tmpfs tmpfs /run/netns
+mount -t tmpfs tmpfs /run/podflow # hostPath of the agents, which would be all Nodes' otherwise
 
 # Without bridge-nf-call-iptables, flows between Pods of one Node pass the bridge untracked.
 for key in ipv4/ip_forward bridge/bridge-nf-call-iptables; do echo 1 >"/proc/sys/net/$key"; done

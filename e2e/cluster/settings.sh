@@ -11,6 +11,7 @@ service_range=10.96.0.0/16
 bridge=podflow-k8s
 netns_prefix=podflow-
 sandbox_image=localhost/podflow-pause:1
+busybox_image=localhost/podflow-busybox:1 # on every Node, for the Pods of tests
 
 node_address() { echo "10.199.0.$1"; }
 pod_range() { echo "10.244.$1.0/24"; }

@@ -78,7 +78,7 @@ for i in $(seq 1 "$nodes"); do
     # --kill-child: when this process is killed, the Node's first process is too, and with it all of the Node
     start "node$i" nsenter --net="/run/netns/${netns_prefix}node$i" \
         unshare --mount --propagation private --uts --ipc --pid --fork --kill-child --mount-proc \
-        "$here/node.sh" "$i" "$cache/images/pause.tar" "${images[@]}"
+        "$here/node.sh" "$i" "$cache"/images/{pause,busybox}.tar "${images[@]}"
 done
 
 # until_true SECONDS WHAT COMMAND…: fails with the last lines of every log when it does not become true in time

@@ -54,9 +54,10 @@ pub(crate) fn switch_on(directory: &Path) -> Switches {
     }
 }
 
-/// Where the switches of this network namespace are.
+/// Where the switches of this network namespace are. In an unprivileged Pod /proc/sys is read-only, and nothing can be
+/// mounted over it: the shipped DaemonSet mounts the Node's folder elsewhere.
 pub(crate) fn directory() -> PathBuf {
-    PathBuf::from("/proc/sys/net/netfilter")
+    [MOUNTED, OWN].map(PathBuf::from).into_iter().find(|path| path.is_dir()).unwrap_or_else(|| OWN.into())
 }
 
 /// How full the table may get in this network namespace (`nf_conntrack_max`), where it can be read.
@@ -72,6 +73,9 @@ pub(crate) fn count(directory: &Path) -> Option<u64> {
 fn read(directory: &Path, name: &str) -> Option<String> {
     fs::read_to_string(directory.join(name)).ok().map(|text| text.trim().to_owned())
 }
+
+const OWN: &str = "/proc/sys/net/netfilter";
+const MOUNTED: &str = "/host/proc/sys/net/netfilter";
 
 const COUNTERS: &str = "nf_conntrack_acct";
 const TIMESTAMPS: &str = "nf_conntrack_timestamp";

@@ -14,3 +14,5 @@ mod truth;
 mod busy;
 
 mod page;
+
+mod manifests;
