@@ -8,28 +8,31 @@ use crate::registry::Element;
 use crate::template::{FieldSpecifier, Template, TemplateId};
 use crate::value::Value;
 
-/// The template of type information records: scope enterprise number and element id, then type, semantics, units and
-/// name.
+/// The template of type information records: scope enterprise number and element id, then type, semantics, units,
+/// range, name and description. libfixbuf takes only templates with all of these for type information.
 ///
 /// # Errors
 /// Never: the fields are constant.
 pub fn type_information_template(id: TemplateId) -> Result<Template, TemplateFault> {
     let fixed = |(element, length)| FieldSpecifier::new(ElementKey::iana(element), length);
     let mut fields: Vec<FieldSpecifier> =
-        [(346, 4), (303, 2), (339, 1), (344, 1), (345, 2)].map(fixed).to_vec();
-    fields.push(FieldSpecifier::variable(ElementKey::iana(341)));
+        [(346, 4), (303, 2), (339, 1), (344, 1), (345, 2), (342, 8), (343, 8)].map(fixed).to_vec();
+    fields.extend([341, 340].map(|id| FieldSpecifier::variable(ElementKey::iana(id))));
     Template::options(id, 2, fields)
 }
 
-/// The type information record of an element.
-pub fn type_information(element: &Element) -> [Value<'_>; 6] {
+/// The type information record of an element: no range, no description.
+pub fn type_information(element: &Element) -> [Value<'_>; 9] {
     [
         Value::Unsigned(element.key.enterprise.into()),
         Value::Unsigned(element.key.id.into()),
         Value::Unsigned(element.data_type.number().into()),
         Value::Unsigned(element.semantics.number().into()),
         Value::Unsigned(element.units.number().into()),
+        Value::Unsigned(0),
+        Value::Unsigned(0),
         Value::text(&element.name),
+        Value::text(""),
     ]
 }
 

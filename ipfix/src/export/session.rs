@@ -191,26 +191,18 @@ impl ExportingSession {
         Ok(())
     }
 
-    /// Sends all templates now, in a new message, and the standing options records behind them.
+    /// Sends all templates now, in a new message: options templates, the standing options records, data templates.
     pub fn send_templates(&mut self, now_ms: u64) {
         self.flush(now_ms);
-        let sets: Vec<(u16, Vec<u8>)> = self
-            .templates
-            .iter()
-            .map(CompiledTemplate::wire)
-            .map(|wire| {
-                (if wire.is_options() { OPTIONS_TEMPLATE_SET } else { TEMPLATE_SET }, template_octets(wire))
-            })
-            .collect();
-        for (set, octets) in sets {
-            self.append(now_ms, set, Kind::Template, &octets);
-        }
+        // Descriptions of elements go before the templates that use them, for readers who look only once.
+        self.append_templates(now_ms, true);
         let standing = std::mem::take(&mut self.standing);
         for (template, octets) in &standing {
             let kind = self.places.get(template).map_or(Kind::Template, |place| self.kind(*place));
             self.append(now_ms, template.number(), kind, octets);
         }
         self.standing = standing;
+        self.append_templates(now_ms, false);
         self.templates_sent_ms = Some(now_ms);
         self.messages_since_templates = 0;
     }
@@ -263,6 +255,16 @@ impl ExportingSession {
         udp && (now_ms.saturating_sub(sent_ms) >= self.settings.refresh_ms
             || self.messages_since_templates >= self.settings.refresh_messages
             || paused)
+    }
+
+    fn append_templates(&mut self, now_ms: u64, options: bool) {
+        let of_kind =
+            self.templates.iter().map(CompiledTemplate::wire).filter(|wire| wire.is_options() == options);
+        let records: Vec<Vec<u8>> = of_kind.map(template_octets).collect();
+        let set = if options { OPTIONS_TEMPLATE_SET } else { TEMPLATE_SET };
+        for octets in &records {
+            self.append(now_ms, set, Kind::Template, octets);
+        }
     }
 
     /// What a record of a template counts as, and how short it can be.

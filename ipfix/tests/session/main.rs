@@ -17,3 +17,7 @@ mod joined;
 mod property;
 
 mod corpus;
+
+mod link;
+
+mod scale;

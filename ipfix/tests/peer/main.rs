@@ -1,0 +1,11 @@
+//! Agreement with other people's programs on the same octets, value by value.
+
+mod files;
+
+mod ours;
+
+mod tshark;
+
+mod fixbuf;
+
+mod python;
