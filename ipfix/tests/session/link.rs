@@ -17,13 +17,15 @@ const FLOWS: TemplateId = TemplateId::constant(256);
 
 /// Each second one record, in a message of its own.
 fn messages(seconds: u64) -> Vec<(u64, Vec<u8>)> {
-    let template = Template::new(FLOWS, vec![FieldSpecifier::new(ElementKey::iana(148), 8)]).unwrap();
+    let template =
+        Template::new(FLOWS, vec![FieldSpecifier::new(ElementKey::iana(148), 8)]).expect("a template");
     let mut exporter =
-        ExportingSession::new(ExportSettings::udp(3, 1_400), vec![template], &Registry::standard()).unwrap();
+        ExportingSession::new(ExportSettings::udp(3, 1_400), vec![template], &Registry::standard())
+            .expect("a session");
     let mut messages = Vec::new();
     for second in 0..seconds {
         let now = NOW + second * 1_000;
-        exporter.add(now, FLOWS, [Value::Unsigned(second)]).unwrap();
+        exporter.add(now, FLOWS, [Value::Unsigned(second)]).expect("a record");
         exporter.flush(now);
         messages.extend(std::iter::from_fn(|| exporter.next_message()).map(|message| (now, message.octets)));
     }
