@@ -85,6 +85,7 @@ if [ "$wanted" = test ]; then
     need softflowd softflowd "exports NetFlow and IPFIX to us"
     need pmacctd pmacct "exports NetFlow and IPFIX to us"
     need /usr/lib/python3/dist-packages/ipfix python3-ipfix "reads our IPFIX and exports to us"
+    need /usr/share/doc/python3-venv python3-venv "the official clients of Elasticsearch and OpenSearch, for tests"
     need ovs-vswitchd openvswitch-switch "the other connection tracking"
     need chromium chromium "opens the web page in tests"
     need /usr/share/fonts/truetype/dejavu fonts-dejavu-core "letters for the pictures of the page"

@@ -12,6 +12,8 @@ mod top;
 
 mod dashboards;
 
+mod store;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +36,8 @@ enum Command {
     /// Who moves most bytes now.
     Top(top::Options),
     Dashboards(dashboards::Arguments),
+    /// The embedded store's data directory: info, verify, snapshot, export.
+    Store(store::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Command::Flows(options) => flows::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Top(options) => top::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Dashboards(arguments) => dashboards::run(&arguments),
+        Command::Store(options) => store::run(&options),
     };
     match done {
         Ok(code) => code,

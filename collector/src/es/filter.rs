@@ -1,10 +1,6 @@
-//! A query fitted to the fields there are, and run over one segment's columns.
-//!
-//! Every test of a text becomes a set of dictionary ordinals first; the column is then compared with that set.
+//! A query fitted to the fields there are.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,12 +9,14 @@ use regex::Regex;
 use serde_json::Value;
 use tantivy::columnar::StrColumn;
 
-use crate::store::{Bits, Cache, Kind, Loaded, Segment, column_name};
+use crate::store::Kind;
 
+use super::addresses::{address_number, network};
 use super::body;
 use super::date;
 use super::error::{EsError, Result};
 use super::fields::{Field, Fields, Place};
+use super::patterns::{from_lucene, from_wildcard, regex};
 use super::query::{Bool, Query, Range};
 
 /// What a segment's documents are tested with.
@@ -316,171 +314,6 @@ impl Planner<'_> {
     }
 }
 
-impl Filter {
-    /// What is left of the filter once the segment's times and index are known; also the cache's key for it.
-    pub(crate) fn within(&self, segment: &Segment) -> Self {
-        match self {
-            Self::And(parts) => {
-                let mut left = Vec::new();
-                for part in parts {
-                    match part.within(segment) {
-                        Self::None => return Self::None,
-                        Self::All => {}
-                        other => left.push(other),
-                    }
-                }
-                match left.len() {
-                    0 => Self::All,
-                    1 => left.remove(0),
-                    _ => Self::And(left),
-                }
-            }
-            Self::Or(parts, least) => {
-                let (mut least, mut left) = (*least, Vec::new());
-                for part in parts {
-                    match part.within(segment) {
-                        Self::None => {}
-                        Self::All => least = least.saturating_sub(1),
-                        other => left.push(other),
-                    }
-                }
-                match (least, left.len()) {
-                    (0, _) => Self::All,
-                    (least, count) if least > count => Self::None,
-                    (1, 1) => left.remove(0),
-                    _ => Self::Or(left, least),
-                }
-            }
-            Self::Not(part) => match part.within(segment) {
-                Self::All => Self::None,
-                Self::None => Self::All,
-                other => Self::Not(Box::new(other)),
-            },
-            Self::Whole { column, ranges } if *column == column_name(Kind::Date, "@timestamp") => {
-                let (first, last) = segment.facts.timestamps;
-                if ranges.iter().any(|(from, to)| *from <= first && last <= *to) {
-                    Self::All
-                } else if ranges.iter().all(|(from, to)| *to < first || last < *from) {
-                    Self::None
-                } else {
-                    self.clone()
-                }
-            }
-            Self::Index(test) if test.passes(&segment.index()) => Self::All,
-            Self::Index(_) => Self::None,
-            other => other.clone(),
-        }
-    }
-
-    /// The documents of the segment that pass. Call it on what [`Filter::within`] has left.
-    pub(crate) fn run(&self, segment: &Segment, cache: &Cache) -> Result<Bits> {
-        let documents = segment.facts.documents;
-        let none = || Bits::none(documents);
-        Ok(match self {
-            Self::All => Bits::all(documents),
-            Self::None | Self::Index(_) => none(),
-            Self::And(parts) => {
-                let mut bits = Bits::all(documents);
-                for part in parts {
-                    bits.and(&part.run(segment, cache)?);
-                }
-                bits
-            }
-            Self::Or(parts, 1) => {
-                let mut bits = none();
-                for part in parts {
-                    bits.or(&part.run(segment, cache)?);
-                }
-                bits
-            }
-            Self::Or(parts, least) => {
-                let mut counts = vec![0_usize; documents as usize];
-                for part in parts {
-                    for at in part.run(segment, cache)?.positions() {
-                        if let Some(count) = counts.get_mut(at as usize) {
-                            *count += 1;
-                        }
-                    }
-                }
-                let mut bits = none();
-                (0..).zip(counts).filter(|(_, count)| count >= least).for_each(|(at, _)| bits.set(at));
-                bits
-            }
-            Self::Not(part) => {
-                let mut bits = part.run(segment, cache)?;
-                bits.not();
-                bits
-            }
-            Self::Text { column, test } => match cache.load(segment, column)?.as_deref() {
-                Some(Loaded::Text(values, texts)) => match test.ordinals(texts)?.as_slice() {
-                    [] => none(),
-                    [only] => values.matching(documents, |ordinal| ordinal == *only),
-                    several => {
-                        let mut wanted = Bits::none(u32::try_from(texts.num_terms()).unwrap_or(u32::MAX));
-                        several.iter().for_each(|ordinal| wanted.set(*ordinal));
-                        values.matching(documents, |ordinal| wanted.get(ordinal))
-                    }
-                },
-                _ => none(),
-            },
-            Self::Whole { column, ranges } => {
-                match (cache.load(segment, column)?.as_deref(), ranges.as_slice()) {
-                    (Some(Loaded::Whole(values)), [(from, to)]) => {
-                        values.matching(documents, |value| *from <= value && value <= *to)
-                    }
-                    (Some(Loaded::Whole(values)), ranges) => {
-                        let mut sorted = ranges.to_vec();
-                        sorted.sort_unstable();
-                        values.matching(documents, |value| {
-                            let before = sorted.partition_point(|(from, _)| *from <= value);
-                            sorted.get(..before).unwrap_or_default().iter().any(|(_, to)| value <= *to)
-                        })
-                    }
-                    _ => none(),
-                }
-            }
-            Self::Float { column, ranges } => match cache.load(segment, column)?.as_deref() {
-                Some(Loaded::Float(values)) => values.matching(documents, |value| {
-                    ranges.iter().any(|((from, from_in), (to, to_in))| {
-                        (value > *from || *from_in && value == *from)
-                            && (value < *to || *to_in && value == *to)
-                    })
-                }),
-                _ => none(),
-            },
-            Self::Present(column) => match cache.load(segment, column)?.as_deref() {
-                Some(Loaded::Whole(values)) => values.present(documents),
-                Some(Loaded::Float(values)) => values.present(documents),
-                Some(Loaded::Text(values, _)) => values.present(documents),
-                None => none(),
-            },
-            Self::Ids(wanted) => ids(segment, cache, wanted)?,
-        })
-    }
-}
-
-fn ids(segment: &Segment, cache: &Cache, wanted: &BTreeSet<(i64, i64, i64)>) -> Result<Bits> {
-    let mut bits = Bits::none(segment.facts.documents);
-    let mut columns = Vec::new();
-    for name in ["_id0", "_id1", "_id2"] {
-        columns.extend(cache.load(segment, name)?);
-    }
-    let whole = |column: &Arc<Loaded>, row| match &**column {
-        Loaded::Whole(values) => values.of(row).first().copied(),
-        _ => None,
-    };
-    if let [second, high, low] = columns.as_slice() {
-        for row in 0..segment.facts.documents {
-            if let (Some(a), Some(b), Some(c)) = (whole(second, row), whole(high, row), whole(low, row))
-                && wanted.contains(&(a, b, c))
-            {
-                bits.set(row);
-            }
-        }
-    }
-    Ok(bits)
-}
-
 fn id_parts(id: &str) -> Option<(i64, i64, i64)> {
     let octets: [u8; 15] = URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()?;
     let [second @ .., h0, h1, h2, h3, h4, h5, h6, h7, l0, l1, l2] = octets;
@@ -558,45 +391,6 @@ fn saturated(number: f64) -> i64 {
     number as i64
 }
 
-/// An address or a network, as the numbers of its first and last address.
-pub(crate) fn network(value: &Value) -> Result<(u128, u128)> {
-    let text = body::scalar_text(value).unwrap_or_default();
-    let bad = || {
-        EsError::shard(
-            "query_shard_exception",
-            format!("failed to create query: '{text}' is not an IP string literal."),
-        )
-    };
-    let Some((address, length)) = text.split_once('/') else {
-        let number = address_number(text.parse().map_err(|_| bad())?);
-        return Ok((number, number));
-    };
-    let address: IpAddr = address.parse().map_err(|_| bad())?;
-    let length: u32 = length.parse().map_err(|_| bad())?;
-    let whole = if address.is_ipv4() { 32 } else { 128 };
-    if length > whole {
-        return Err(bad());
-    }
-    let host = u128::MAX.checked_shr(128 - (whole - length)).unwrap_or(0);
-    let number = address_number(address);
-    Ok((number & !host, number | host))
-}
-
-/// An address as a number in the order that Elasticsearch sorts addresses by: IPv4 as IPv4-mapped IPv6.
-pub(crate) fn address_number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().into(),
-        IpAddr::V6(address) => address.into(),
-    }
-}
-
-/// The text of an address number.
-pub(crate) fn address_text(number: u128) -> String {
-    let address = Ipv6Addr::from(number);
-    let v4: Option<Ipv4Addr> = address.to_ipv4_mapped();
-    v4.map_or_else(|| address.to_string(), |address| address.to_string())
-}
-
 /// `minimum_should_match`: `2`, `-1`, `75%`, `-25%`.
 fn minimum(text: &str, clauses: usize) -> Result<usize> {
     let count = i64::try_from(clauses).unwrap_or(i64::MAX);
@@ -619,85 +413,9 @@ fn parse_failure(text: &str) -> EsError {
     EsError::shard("parse_exception", format!("failed to parse date field [{text}]"))
 }
 
-/// Lucene's wildcards: `*`, `?`, `\` before either.
-fn from_wildcard(pattern: &str) -> String {
-    let mut regex = String::new();
-    let mut letters = pattern.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '*' => regex.push_str(".*"),
-            '?' => regex.push('.'),
-            '\\' => regex.push_str(&regex::escape(&letters.next().map(String::from).unwrap_or_default())),
-            other => regex.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    regex
-}
-
-/// Lucene's regular expressions as Rust's: anchored, without `^` and `$`, `"…"` literal, `@` anything, `#` nothing.
-/// `~` (complement), `&` (both) and `<1-9>` (numbers) are taken literally, as with those flags off.
-pub(crate) fn from_lucene(pattern: &str) -> String {
-    let mut regex = String::new();
-    let mut letters = pattern.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '"' => regex
-                .push_str(&regex::escape(&letters.by_ref().take_while(|c| *c != '"').collect::<String>())),
-            '\\' => {
-                let next = letters.next().map(String::from).unwrap_or_default();
-                match next.as_str() {
-                    class @ ("d" | "D" | "w" | "W" | "s" | "S") => regex.push_str(&format!("\\{class}")),
-                    other => regex.push_str(&regex::escape(other)),
-                }
-            }
-            '@' => regex.push_str(".*"),
-            '^' | '$' if !regex.ends_with('[') => {
-                regex.push('\\');
-                regex.push(letter);
-            }
-            other => regex.push(other),
-        }
-    }
-    regex
-}
-
-/// A whole-text regular expression, bounded in size.
-pub(crate) fn regex(pattern: &str, fold_case: bool) -> Result<Regex> {
-    regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
-        .case_insensitive(fold_case)
-        .dot_matches_new_line(true)
-        .size_limit(REGEX_SIZE)
-        .build()
-        .map_err(|error| {
-            let reason = error.to_string().lines().last().unwrap_or_default().to_owned();
-            EsError::shard(
-                "illegal_argument_exception",
-                format!("the pattern [{pattern}] cannot be used: {reason}"),
-            )
-        })
-}
-
-/// Octets of one compiled pattern: `a{1000}{1000}` is refused rather than built.
-const REGEX_SIZE: usize = 1 << 20;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn networks_become_ranges() {
-        let range = |text: &str| network(&Value::String(text.to_owned())).ok();
-        let shown = |text: &str| range(text).map(|(a, b)| format!("{}-{}", address_text(a), address_text(b)));
-        assert_eq!(shown("10.1.2.3/8").as_deref(), Some("10.0.0.0-10.255.255.255"));
-        assert_eq!(shown("10.1.2.3/32").as_deref(), Some("10.1.2.3-10.1.2.3"));
-        assert_eq!(
-            shown("2001:db8::/32").as_deref(),
-            Some("2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff")
-        );
-        assert_eq!(shown("::/0").as_deref(), Some("::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"));
-        assert_eq!(shown("10.0.0.0/33"), None);
-        assert_eq!(shown("cart"), None);
-    }
 
     #[test]
     fn minimum_should_match_is_read_in_all_its_forms() {
@@ -707,14 +425,5 @@ mod tests {
             assert_eq!(minimum(text, clauses).unwrap(), expected, "{text}");
         }
         assert!(minimum("many", 1).is_err());
-    }
-
-    #[test]
-    fn patterns_are_translated() {
-        assert!(regex(&from_wildcard("a*c?"), false).unwrap().is_match("abbbcd"));
-        assert!(!regex(&from_wildcard("a\\*"), false).unwrap().is_match("ab"));
-        assert!(regex(&from_lucene("cart-[0-9]+"), false).unwrap().is_match("cart-77"));
-        assert!(!regex(&from_lucene("cart"), false).unwrap().is_match("cart-77"), "anchored");
-        assert!(regex("a{1000}{1000}{1000}", false).is_err(), "bounded");
     }
 }

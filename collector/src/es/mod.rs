@@ -19,15 +19,27 @@ mod query;
 
 mod query_string;
 
+mod simple_query;
+
 mod fields;
 
 mod filter;
+
+mod filter_run;
+
+mod patterns;
+
+mod addresses;
 
 mod date;
 
 mod aggs;
 
 mod hits;
+
+mod ranks;
+
+mod show;
 
 mod results;
 
@@ -51,7 +63,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 
-use self::aggs::collect::Work;
+use self::aggs::work::Work;
 use self::contexts::Contexts;
 use self::error::EsError;
 use self::results::Results;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::body::{self, Object};
 use super::error::{EsError, Result};
-use super::query_string;
+use super::{query_string, simple_query};
 
 /// A query. Scores are not computed, so what only changes scores (`boost`, `tie_breaker`) is read and forgotten.
 #[derive(Clone, Debug)]
@@ -206,7 +206,7 @@ fn parse(value: &Value, depth: usize) -> Result<Query> {
             object.finish().map(|()| Query::Ids(ids))
         }
         "query_string" => query_string::parse(body),
-        "simple_query_string" => query_string::parse_simple(body),
+        "simple_query_string" => simple_query::parse(body),
         "script" | "script_score" | "function_score" if body.to_string().contains("script") => {
             Err(EsError::script())
         }

@@ -1,4 +1,4 @@
-//! Lucene's query syntax, as `query_string` and the search box send it, and the simple one that never fails.
+//! Lucene's query syntax, as `query_string` and the search box send it.
 //!
 //! ```text
 //! query  = clause { [AND | OR] clause }          clause = [+ | - | ! | NOT] ( "(" query ")" | [field ":"] value )
@@ -12,9 +12,9 @@ use super::error::{EsError, Result};
 use super::query::{Bool, Query, Range, field_list};
 
 /// Longest query text; Elasticsearch's clause limit bites about there too.
-const LONGEST: usize = 32_768;
+pub(super) const LONGEST: usize = 32_768;
 /// Deepest parentheses.
-const DEEPEST: usize = 50;
+pub(super) const DEEPEST: usize = 50;
 
 /// `{"query_string": {"query": …}}`.
 pub(crate) fn parse(body: &Value) -> Result<Query> {
@@ -56,34 +56,7 @@ pub(crate) fn parse_text(text: &str) -> Result<Query> {
     parse(&serde_json::json!({"query": text}))
 }
 
-/// `{"simple_query_string": {"query": …}}`: `+` and, `|` or, `-` not, quotes, parentheses, `word*`.
-pub(crate) fn parse_simple(body: &Value) -> Result<Query> {
-    let mut object = Object::new("simple_query_string", body)?;
-    object.ignore(&[
-        "boost",
-        "_name",
-        "analyzer",
-        "flags",
-        "analyze_wildcard",
-        "minimum_should_match",
-        "auto_generate_synonyms_phrase_query",
-        "fuzzy_max_expansions",
-        "fuzzy_prefix_length",
-        "fuzzy_transpositions",
-        "quote_field_suffix",
-    ]);
-    let text = object.required_text("query")?;
-    let (fields, lenient) = options(&mut object)?;
-    let and = default_and(&mut object)?;
-    object.finish()?;
-    if text.len() > LONGEST {
-        return Err(EsError::illegal(format!("the query is longer than {LONGEST} octets")));
-    }
-    let mut simple = Simple { letters: text.chars().collect(), at: 0, fields, lenient, and };
-    Ok(simple.query(0))
-}
-
-fn options(object: &mut Object<'_>) -> Result<(Vec<String>, bool)> {
+pub(super) fn options(object: &mut Object<'_>) -> Result<(Vec<String>, bool)> {
     let mut fields = field_list(object.take("fields"))?;
     fields.extend(object.text("default_field")?);
     let lenient = object.truth("lenient")?;
@@ -94,7 +67,7 @@ fn options(object: &mut Object<'_>) -> Result<(Vec<String>, bool)> {
     Ok((fields, lenient.unwrap_or(everywhere)))
 }
 
-fn default_and(object: &mut Object<'_>) -> Result<bool> {
+pub(super) fn default_and(object: &mut Object<'_>) -> Result<bool> {
     Ok(object.text("default_operator")?.is_some_and(|operator| operator.eq_ignore_ascii_case("and")))
 }
 
@@ -415,7 +388,7 @@ impl Word {
     }
 }
 
-fn each(mut fields: Vec<String>, query: impl Fn(String) -> Query) -> Query {
+pub(super) fn each(mut fields: Vec<String>, query: impl Fn(String) -> Query) -> Query {
     match fields.len() {
         1 => query(fields.remove(0)),
         _ => Query::any_of(fields.into_iter().map(query).collect()),
@@ -446,108 +419,6 @@ fn together(mut clauses: Vec<(Occur, Query)>) -> Query {
         }
     }
     Query::Bool(parts)
-}
-
-struct Simple {
-    letters: Vec<char>,
-    at: usize,
-    fields: Vec<String>,
-    lenient: bool,
-    and: bool,
-}
-
-impl Simple {
-    fn query(&mut self, depth: usize) -> Query {
-        let mut any: Vec<Query> = Vec::new();
-        let mut all: Vec<Query> = Vec::new();
-        let mut joined_by_or = false;
-        while let Some(letter) = self.letters.get(self.at).copied() {
-            self.at += 1;
-            let mut negated = false;
-            let clause = match letter {
-                ')' if depth > 0 => break,
-                '|' => {
-                    joined_by_or = true;
-                    continue;
-                }
-                '-' => {
-                    negated = true;
-                    self.unit(depth)
-                }
-                '(' if depth < DEEPEST => Some(self.query(depth + 1)),
-                c if c.is_whitespace() || matches!(c, '+' | ')' | '(') => continue,
-                _ => {
-                    self.at -= 1;
-                    self.unit(depth)
-                }
-            };
-            let Some(clause) = clause else { continue };
-            let clause = if negated { Query::not(clause) } else { clause };
-            let required = self.and || self.followed_by_plus();
-            if joined_by_or && let Some(last) = all.pop() {
-                any.push(last);
-            }
-            if joined_by_or || !required {
-                any.push(clause)
-            } else {
-                all.push(clause)
-            }
-            joined_by_or = false;
-        }
-        match (any.is_empty(), all.is_empty()) {
-            (true, true) => Query::None,
-            (true, false) => Query::all_of(all),
-            (false, true) => Query::any_of(any),
-            (false, false) => {
-                all.push(Query::any_of(any));
-                Query::all_of(all)
-            }
-        }
-    }
-
-    /// Whether a `+` stands before or after the clause just read.
-    fn followed_by_plus(&self) -> bool {
-        self.letters.get(self.at..).unwrap_or_default().iter().find(|c| !c.is_whitespace()) == Some(&'+')
-            || self.letters.get(..self.at).unwrap_or_default().contains(&'+')
-    }
-
-    fn unit(&mut self, depth: usize) -> Option<Query> {
-        match self.letters.get(self.at)? {
-            '"' => {
-                self.at += 1;
-                let rest = self.letters.get(self.at..)?;
-                let end = rest.iter().position(|c| *c == '"').unwrap_or(rest.len());
-                let text: String = rest.get(..end)?.iter().collect();
-                self.at += end + 1;
-                Some(Query::AnyField { fields: self.fields.clone(), text, lenient: self.lenient })
-            }
-            '(' if depth < DEEPEST => {
-                self.at += 1;
-                Some(self.query(depth + 1))
-            }
-            _ => {
-                let rest = self.letters.get(self.at..)?;
-                let end = rest
-                    .iter()
-                    .position(|c| c.is_whitespace() || matches!(c, '|' | '+' | '(' | ')' | '"'))
-                    .unwrap_or(rest.len());
-                let text: String = rest.get(..end)?.iter().filter(|c| **c != '\\').collect();
-                self.at += end.max(1);
-                if text.is_empty() {
-                    return None;
-                }
-                Some(match text.strip_suffix('*') {
-                    Some("") => Query::All,
-                    Some(prefix) => each(self.fields.clone(), |field| Query::Prefix {
-                        field,
-                        text: prefix.to_owned(),
-                        fold_case: false,
-                    }),
-                    None => Query::AnyField { fields: self.fields.clone(), text, lenient: self.lenient },
-                })
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::Engine;
-use super::aggs::collect::Work;
+use super::aggs::work::Work;
 use super::body::{self, Object};
 use super::date;
 use super::describe;

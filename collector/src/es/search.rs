@@ -8,18 +8,20 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::Engine;
-use super::aggs::collect::{Collector, Work};
+use super::aggs::collect::Collector;
 use super::aggs::partial::Partial;
 use super::aggs::render::Renderer;
+use super::aggs::work::Work;
 use super::aggs::{self, Kind, Level};
 use super::body::{self, Object};
 use super::date;
 use super::error::{EsError, Result};
 use super::fields::Fields;
 use super::filter::{Filter, Planner};
-use super::hits::{Found, HitsRequest, Shower, SortBy};
+use super::hits::{Found, HitsRequest, SortBy};
 use super::query::Query;
 use super::results::Results;
+use super::show::Shower;
 use crate::store::{Segment, Store};
 
 /// A search body.

@@ -7,6 +7,8 @@ mod dependencies;
 
 mod stores;
 
+mod battery;
+
 mod decode;
 
 mod truth;

@@ -4,68 +4,24 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
 
-use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::bounds::{CompositeOrder, address_range, number_range};
 use super::keys::{Placed, Table, real, value_key, wrong_type};
 use super::partial::{Bucket, Buckets, Key, Partial, Quick, Stats};
 use super::sketch::{Digest, Distinct};
+use super::work::Work;
 use super::{
     Agg, Composite, CompositeKind, CompositeSource, Flavour, Kind, Level, Metric, RangeBucket, Source, Terms,
     Wanted,
 };
 use crate::es::body;
-use crate::es::date;
 use crate::es::error::{EsError, Result};
 use crate::es::fields::{Field, Place};
-use crate::es::filter::{Planner, TextTest, from_lucene, network, regex};
+use crate::es::filter::{Planner, TextTest};
+use crate::es::patterns::{from_lucene, regex};
 use crate::store::{Cache, Kind as FieldKind, Loaded, Segment, Values};
-
-/// What bounds a request: its deadline, whether its client is still there, and how many buckets it may hold.
-pub(crate) struct Work {
-    pub(crate) deadline: Instant,
-    pub(crate) cancelled: Arc<AtomicBool>,
-    pub(crate) buckets: AtomicUsize,
-}
-
-/// Most buckets of one request in memory before the biggest are chosen: some 300 octets each.
-const MOST_BUCKETS_HELD: usize = 1_500_000;
-
-impl Work {
-    /// Fails when the request should end.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.cancelled.load(Ordering::Relaxed) {
-            return Err(EsError::new(400, "task_cancelled_exception", "the client has gone away"));
-        }
-        if Instant::now() >= self.deadline {
-            return Err(EsError::new(
-                504,
-                "timeout_exception",
-                "the query was stopped at its deadline; ask for a shorter time range or fewer buckets",
-            ));
-        }
-        Ok(())
-    }
-
-    /// Counts buckets that are held.
-    pub(crate) fn hold(&self, buckets: usize) -> Result<()> {
-        if self.buckets.fetch_add(buckets, Ordering::Relaxed) + buckets > MOST_BUCKETS_HELD {
-            return Err(EsError::shard("circuit_breaking_exception", format!(
-                "more than {MOST_BUCKETS_HELD} buckets; ask for a shorter time range or a field of fewer values"
-            )).with_status(429));
-        }
-        Ok(())
-    }
-}
-
-impl EsError {
-    fn with_status(self, status: u16) -> Self {
-        Self { status, ..self }
-    }
-}
 
 /// Collects over one segment.
 pub(crate) struct Collector<'a> {
@@ -531,74 +487,6 @@ impl Collector<'_> {
     }
 }
 
-/// The order of composite keys, and where a page begins.
-pub(crate) struct CompositeOrder {
-    directions: Vec<(bool, Option<bool>)>,
-    after: Option<Key>,
-}
-
-impl CompositeOrder {
-    pub(crate) fn new(planner: &Planner<'_>, composite: &Composite) -> Result<Self> {
-        let directions =
-            composite.sources.iter().map(|source| (source.ascending, source.missing_first)).collect();
-        let after = match &composite.after {
-            None => None,
-            Some(after) => {
-                let mut parts = Vec::new();
-                for source in &composite.sources {
-                    let value = after.get(&source.name).unwrap_or(&Value::Null);
-                    let kind = match (&source.what, planner.fields.find(&source.source.field)) {
-                        (CompositeKind::Histogram(_), _) => FieldKind::Double,
-                        (CompositeKind::DateHistogram(_), _) => FieldKind::Date,
-                        (CompositeKind::Terms, field) => field.map_or(FieldKind::Keyword, |field| field.kind),
-                    };
-                    parts.push(if value.is_null() {
-                        Key::Missing
-                    } else {
-                        value_key(kind, value, planner.now)?
-                    });
-                }
-                Some(Key::Several(parts.into()))
-            }
-        };
-        Ok(Self { directions, after })
-    }
-
-    pub(crate) fn is_after(&self, key: &Key) -> bool {
-        self.after.as_ref().is_none_or(|after| self.compare(key, after).is_gt())
-    }
-
-    pub(crate) fn compare(&self, a: &Key, b: &Key) -> std::cmp::Ordering {
-        let (Key::Several(a), Key::Several(b)) = (a, b) else { return a.cmp(b) };
-        for ((a, b), (ascending, missing_first)) in a.iter().zip(b.iter()).zip(&self.directions) {
-            let missing = (*a == Key::Missing, *b == Key::Missing);
-            let order = match (missing, missing_first) {
-                ((true, true), _) => std::cmp::Ordering::Equal,
-                ((true, false), Some(first)) => {
-                    if *first {
-                        std::cmp::Ordering::Less
-                    } else {
-                        std::cmp::Ordering::Greater
-                    }
-                }
-                ((false, true), Some(first)) => {
-                    if *first {
-                        std::cmp::Ordering::Greater
-                    } else {
-                        std::cmp::Ordering::Less
-                    }
-                }
-                _ if *ascending => a.cmp(b),
-                _ => b.cmp(a),
-            };
-            if order.is_ne() {
-                return order;
-            }
-        }
-        std::cmp::Ordering::Equal
-    }
-}
-
 fn group(rows: &Rows<'_>, placed: &Placed, deeper: bool) -> Groups {
     let width = placed.table.len();
     let mut groups =
@@ -693,35 +581,6 @@ fn wanted_key(terms: &Terms, key: &Key) -> bool {
         _ => true,
     };
     terms.include.as_ref().is_none_or(listed) && !terms.exclude.as_ref().is_some_and(listed)
-}
-
-/// Both ends of a range as numbers; the upper one does not belong.
-pub(crate) fn number_range(
-    range: &RangeBucket,
-    flavour: &Flavour,
-    source: &Source,
-    now: i64,
-) -> Result<(f64, f64)> {
-    let end = |value: &Option<Value>, open: f64| -> Result<f64> {
-        let Some(value) = value else { return Ok(open) };
-        if let (Flavour::Date(zone), Value::String(text)) = (flavour, value) {
-            let format = source.format.as_deref().unwrap_or(date::DEFAULT_FORMAT);
-            return Ok(real(date::parse(text, format, zone, now, false)?));
-        }
-        body::number(value).ok_or_else(|| EsError::parsing(format!("[{value}] is no end of a range")))
-    };
-    Ok((end(&range.from, f64::NEG_INFINITY)?, end(&range.to, f64::INFINITY)?))
-}
-
-/// Both ends of a range of addresses; the upper one does not belong (saturated at the very last address).
-pub(crate) fn address_range(range: &RangeBucket) -> Result<(u128, u128)> {
-    if let Some(mask) = &range.mask {
-        let (low, high) = network(mask)?;
-        return Ok((low, high.saturating_add(1)));
-    }
-    let low = range.from.as_ref().map_or(Ok(0), |value| network(value).map(|(low, _)| low))?;
-    let high = range.to.as_ref().map_or(Ok(u128::MAX), |value| network(value).map(|(low, _)| low))?;
-    Ok((low, high))
 }
 
 fn empty(count: usize) -> Vec<Partial> {

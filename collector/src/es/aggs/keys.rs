@@ -11,11 +11,11 @@ use tantivy::columnar::StrColumn;
 use super::collect::Collector;
 use super::partial::{Key, Quick};
 use super::{CompositeKind, CompositeSource, Source};
+use crate::es::addresses::{address_number, address_text};
 use crate::es::body;
 use crate::es::date::Rounding;
 use crate::es::error::{EsError, Result};
 use crate::es::fields::{Field, Place};
-use crate::es::filter::address_number;
 use crate::store::{Kind as FieldKind, Loaded, Values};
 
 /// Numbers given to values: the `i`-th is of document `at[i]` of those asked about (without `at`: of the `i`-th).
@@ -148,7 +148,7 @@ impl Collector<'_> {
                 let known = match &missing {
                     Some(Key::Text(text)) => texts.dictionary().term_ord(text.as_bytes())?,
                     Some(Key::Address(number)) => {
-                        texts.dictionary().term_ord(crate::es::filter::address_text(*number).as_bytes())?
+                        texts.dictionary().term_ord(address_text(*number).as_bytes())?
                     }
                     _ => None,
                 };

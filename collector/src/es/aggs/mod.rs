@@ -17,6 +17,12 @@ mod sketch;
 
 pub(crate) mod render;
 
+mod metrics;
+
+pub(crate) mod work;
+
+mod bounds;
+
 mod pipeline;
 
 use jiff::tz::TimeZone;

@@ -302,7 +302,7 @@ fn check_order(kind: &Kind, subs: &Level, name: &str) -> Result<()> {
     };
     for entry in order {
         if let OrderBy::Path(path) = &entry.by
-            && super::render::find_path(subs, path).is_none()
+            && super::metrics::find_path(subs, path).is_none()
         {
             return Err(EsError::shard(
                 "aggregation_execution_exception",

@@ -1,0 +1,97 @@
+//! One battery of questions to the embedded store and to real servers, through the official Python clients: some 570,
+//! over the same 100,000 documents of one day. What differs is printed; what may differ is listed in the battery, with
+//! reasons.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use podflow_collector::document::json;
+use podflow_collector::es;
+use podflow_collector::store::{Options, Store};
+use podflow_e2e::servers;
+
+#[path = "../../../collector/tests/store/flows.rs"]
+mod flows;
+
+use flows::Flows;
+
+const FLOWS: Flows = Flows { count: 100_000, span: 86_400_000, holes: true };
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_embedded_store_answers_as_real_servers_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Options { keep: Duration::MAX, ..Options::default() }).unwrap();
+    let documents = folder.path().join("documents.ndjson");
+    let mut lines = std::io::BufWriter::new(std::fs::File::create(&documents).unwrap());
+    for start in (0..FLOWS.count).step_by(7001) {
+        let mut batch = store.batch();
+        for number in start..(start + 7001).min(FLOWS.count) {
+            let document = FLOWS.document(number);
+            let mut source = Vec::new();
+            json::write(&document, &mut source);
+            let (id, source) = (URL_SAFE_NO_PAD.encode(document.id.0), String::from_utf8(source).unwrap());
+            writeln!(lines, r#"{{"_index":"flow-2026.11.22","_id":"{id}","_source":{source}}}"#).unwrap();
+            batch.add(&document);
+        }
+        store.commit(&mut batch).unwrap();
+    }
+    lines.into_inner().unwrap();
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let embedded = format!("http://{}/es", listener.local_addr().unwrap());
+    let router = Router::new().nest_service("/es", es::router(Arc::new(store)));
+    let serving = tokio::spawn(axum::serve(listener, router).into_future());
+
+    let mut arguments = vec![embedded];
+    arguments.push(format!("o={}", servers::opensearch().await.url));
+    arguments.push(format!("7={}", servers::elasticsearch_7().await.url));
+    if let Some(server) = servers::elasticsearch_9().await {
+        arguments.push(format!("9={}", server.url));
+    }
+    let asked = tokio::task::spawn_blocking(move || {
+        Command::new(python())
+            .arg(battery().join("battery.py"))
+            .args(arguments)
+            .stdin(Stdio::from(std::fs::File::open(&documents).unwrap()))
+            .output()
+            .unwrap()
+    })
+    .await
+    .unwrap();
+    serving.abort();
+    let said = String::from_utf8_lossy(&asked.stdout);
+    assert!(asked.status.success(), "{said}\n{}", String::from_utf8_lossy(&asked.stderr));
+    assert!(said.contains("helpers.scan gave all 100000 documents"), "{said}");
+}
+
+/// A Python with the clients, made once in the cache.
+fn python() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from);
+    let home = cache.join("podflow/python-battery");
+    let python = home.join("bin/python");
+    let ready = home.join("ready");
+    if !ready.exists() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&home));
+        let requirements = battery().join("requirements.txt");
+        run(Command::new(&python).args(["-m", "pip", "-q", "install", "-r"]).arg(requirements));
+        std::fs::write(&ready, "").unwrap();
+    }
+    python
+}
+
+fn run(command: &mut Command) {
+    let status =
+        command.status().unwrap_or_else(|error| panic!("{command:?}: {error}; `make deps` installs it"));
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+fn battery() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/battery"))
+}
