@@ -19,10 +19,10 @@ build: deps-run ui ## all programs, into target/debug
 test: deps ui test-unit test-whole ## every test (TEST=name runs those whose name contains it)
 
 test-unit: ## the fast tier: tests inside the crates
-	cargo test --workspace --lib --bins $(TEST)
+	cargo test --workspace --no-fail-fast --lib --bins $(TEST)
 
 test-whole: browser ## the slow tiers: real kernel, real servers, other people's programs, a browser
-	cargo test --workspace --test '*' $(TEST)
+	cargo test --workspace --no-fail-fast --test '*' $(TEST)
 	npm --prefix e2e/browser test --if-present
 
 test-cluster: ## a real Kubernetes of two Nodes, our images and manifests in it (first: 20 minutes of building)
