@@ -25,7 +25,7 @@ test-whole: browser ## the slow tiers: real kernel, real servers, other people's
 	cargo test --workspace --no-fail-fast --test '*' $(TEST)
 	npm --prefix e2e/browser test --if-present
 
-test-cluster: ## a real Kubernetes of two Nodes, our images and manifests in it (first: 20 minutes of building)
+test-cluster: ## a real Kubernetes of two Nodes, our images and manifests in it (first: half an hour of building)
 	@build/deps.sh cluster
 	e2e/cluster/cluster build
 	PROFILE=dev VERSION= build/images.sh --archive "$${XDG_CACHE_HOME:-$$HOME/.cache}/podflow/images"

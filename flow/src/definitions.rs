@@ -74,6 +74,8 @@ const HEAD: &str = "\
 
 #[cfg(test)]
 mod tests {
+    use podflow_ipfix::registry::add_definitions;
+
     use super::*;
 
     #[test]
@@ -85,6 +87,17 @@ mod tests {
         }
         let written = std::fs::read_to_string(path).unwrap_or_default();
         assert!(written == yaml(), "ipfix.yml is stale: PODFLOW_WRITE=1 cargo test -p podflow-flow");
+    }
+
+    #[test]
+    fn the_file_says_what_the_registry_knows() {
+        let mut registry = Registry::standard();
+        let count = add_definitions(&mut registry, "ipfix.yml", &yaml()).unwrap();
+        assert_eq!(count, yaml().matches(", :").count());
+        for field in FIELDS {
+            let element = registry.lookup(field.element).unwrap();
+            assert_eq!(element, Registry::standard().lookup(field.element).unwrap());
+        }
     }
 
     #[test]
