@@ -18,8 +18,8 @@ use podflow_daemon::readiness::Readiness;
 use podflow_ipfix::Limits;
 
 use crate::account::Account;
-use crate::config::{Config, Kubernetes, Store as StoreConfig};
-use crate::decode::{Assembler, AssemblerSettings, Decoder, Exporters, TemplateMemory};
+use crate::config::{Config, Kubernetes};
+use crate::decode::{Assembler, AssemblerSettings, Decoder, Exporters};
 use crate::document::Builder;
 use crate::document::names::Members;
 use crate::document::shape::Window;
@@ -230,10 +230,6 @@ fn start_decoders(
         wait: config.cluster.name_wait,
         records: config.cluster.name_wait_records.div_ceil(threads),
     };
-    let templates = match &config.store {
-        StoreConfig::Embedded(embedded) => Some(embedded.path.join("templates")),
-        StoreConfig::Elasticsearch(_) => None,
-    };
     let mut queues = Vec::with_capacity(threads);
     let mut ends = Vec::with_capacity(threads);
     for number in 0..threads {
@@ -247,7 +243,6 @@ fn start_decoders(
             exporters.clone(),
             account.clone(),
             bad_input.clone(),
-            TemplateMemory::new(templates.clone(), number, threads),
         );
         let (queue, inputs) = mpsc::channel(DECODER_QUEUE);
         let (ended, end) = tokio::sync::oneshot::channel();

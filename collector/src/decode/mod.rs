@@ -2,7 +2,6 @@
 
 mod assemble;
 mod exporters;
-mod templates;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -26,7 +25,6 @@ use crate::sink::Batch;
 
 pub(crate) use assemble::{Assembler, AssemblerSettings};
 pub(crate) use exporters::{Exporter, Exporters};
-pub(crate) use templates::TemplateMemory;
 
 /// Sessions of some exporters, and what their records become.
 pub(crate) struct Decoder {
@@ -38,7 +36,6 @@ pub(crate) struct Decoder {
     exporters: Exporters,
     account: Account,
     bad_input: BadInput,
-    templates: TemplateMemory,
     began: Instant,
 }
 
@@ -51,7 +48,6 @@ impl Decoder {
         exporters: Exporters,
         account: Account,
         bad_input: BadInput,
-        templates: TemplateMemory,
     ) -> Self {
         Self {
             udp: UdpSessions::new(Arc::clone(&limits), Arc::clone(&registry)),
@@ -62,15 +58,12 @@ impl Decoder {
             exporters,
             account,
             bad_input,
-            templates,
             began: Instant::now(),
         }
     }
 
     /// Decodes until the queue is closed and empty, then hands on what is left and ends.
     pub(crate) async fn run(mut self, mut queue: mpsc::Receiver<Input>, sink: mpsc::Sender<Batch>) {
-        let now = self.uptime_ms();
-        self.templates.recall(&mut self.udp, now);
         let mut inputs = Vec::with_capacity(ROUND);
         let mut next_expiry = Instant::now() + EXPIRY;
         loop {
@@ -91,10 +84,8 @@ impl Decoder {
             if Instant::now() >= next_expiry {
                 next_expiry = Instant::now() + EXPIRY;
                 self.udp.expire(self.uptime_ms());
-                self.templates.keep(&self.udp, self.uptime_ms());
             }
         }
-        self.templates.keep(&self.udp, self.uptime_ms());
         self.assembler.ask_again(true);
         self.assembler.close();
         send(&mut self.assembler, &sink).await;

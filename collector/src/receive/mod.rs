@@ -60,14 +60,10 @@ impl Decoders {
 
     /// The queue of an exporter: always the same one, so that its messages stay in order.
     pub(crate) fn of(&self, exporter: IpAddr) -> &mpsc::Sender<Input> {
-        &self.queues[place_of(exporter, self.queues.len())]
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(exporter);
+        let place = usize::try_from(hash % self.queues.len() as u64).unwrap_or_default();
+        &self.queues[place]
     }
-}
-
-/// Which of so many decoders an exporter belongs to: the same one in every run.
-pub(crate) fn place_of(exporter: IpAddr, decoders: usize) -> usize {
-    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(exporter);
-    usize::try_from(hash % decoders as u64).unwrap_or_default()
 }
 
 /// Milliseconds since 1970 by the machine's clock.
