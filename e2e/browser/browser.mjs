@@ -12,6 +12,8 @@ export async function openPage({ width = 1440, height = 1000, colorScheme = "lig
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGUMENTS });
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, acceptDownloads: true });
   const page = await context.newPage();
+  // A machine that builds at the same time is slow; nothing here passes or fails by time.
+  page.setDefaultTimeout(180_000);
   const complaints = [];
   page.on("console", (message) => {
     if (message.type() === "error" || message.type() === "warning") complaints.push(`${message.type()}: ${message.text()}`);
@@ -29,5 +31,5 @@ export async function settled(page) {
   await page.waitForFunction(() => {
     const panels = [...document.querySelectorAll(".vega")];
     return panels.length > 0 && panels.every((panel) => panel.dataset.state === "ready" || panel.dataset.state === "late");
-  }, undefined, { timeout: 15_000 });
+  }, undefined, { timeout: 180_000 });
 }

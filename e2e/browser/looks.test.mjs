@@ -1,0 +1,73 @@
+// The page with flows that no test cluster has: hostile and endless names; and time zoomed by a drag.
+import { strict as assert } from "node:assert";
+import { test } from "node:test";
+
+import { openPage, settled } from "./browser.mjs";
+import { canned } from "./canned.mjs";
+import { flows } from "./generate.mjs";
+
+/** Opens a page over these documents, and fails on any complaint of the browser. */
+async function over(setting, body) {
+  const server = await canned(setting);
+  const { browser, page, complaints } = await openPage(setting);
+  try {
+    await page.goto(`http://127.0.0.1:${server.port}/?refresh=0${setting.query ?? ""}`);
+    await page.waitForSelector("nav a");
+    await body(page);
+    assert.deepEqual([...new Set(complaints)], []);
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}
+
+const go = async (page, name) => {
+  await page.getByRole("navigation").getByRole("link", { name, exact: true }).click();
+  await page.waitForFunction((wanted) => document.title.startsWith(wanted), name);
+  await settled(page);
+};
+
+const HOSTILE = [
+  "<img src=x onerror=\"window.stolen=1\">",
+  "</script><script>window.stolen=1</script>",
+  "'; window.stolen = 1; '",
+  "x".repeat(10_000),
+  "‮evil\u0000name",
+  "{{title}} $bytes(1) \\u0027",
+  "__proto__",
+];
+
+test("hostile names are only text, wherever they are drawn", async () => {
+  await over({ documents: flows({ pods: 8, pairs: 30, names: HOSTILE }) }, async (page) => {
+    for (const name of await page.locator("nav a").allTextContents()) await go(page, name);
+    await go(page, "Pod-to-Pod");
+    for (const label of await page.locator(".leftLabels text").all()) await label.hover();
+    await page.locator(".leftLabels text").first().click();
+    await page.locator(".filter").first().waitFor();
+    await go(page, "Flow Records");
+    await page.locator(".records tbody button").first().click();
+    await page.locator(".records dl").waitFor();
+    assert.equal(await page.evaluate(() => window.stolen), undefined);
+    assert.equal(await page.locator("main img").count(), 0);
+  });
+});
+
+test("a drag over a chart zooms the time, back undoes it, and the address keeps it", async () => {
+  await over({ documents: flows() }, async (page) => {
+    await go(page, "Pod-to-Pod");
+    const before = page.url();
+    // Named marks are groups of the picture; the columns lie over the whole plot.
+    const box = await page.locator('[data-panel="podflow-pod-to-pod-source-tx"] .columns').boundingBox();
+    await page.mouse.move(box.x + box.width * 0.3, box.y + 40);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.6, box.y + 50, { steps: 4 });
+    await page.mouse.up();
+    await page.waitForFunction((old) => location.href !== old, before);
+    const range = new URL(page.url()).searchParams;
+    const seconds = (Date.parse(range.get("to")) - Date.parse(range.get("from"))) / 1000;
+    assert(seconds > 120 && seconds < 500, `${seconds} s of 15 minutes`);
+    await page.goBack();
+    assert.equal(page.url(), before);
+  });
+});
+
