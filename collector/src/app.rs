@@ -15,19 +15,14 @@ use tracing::{error, info};
 use podflow_cluster::{Directory, inventory, kubernetes};
 use podflow_daemon::http::SharedRegistry;
 use podflow_daemon::readiness::Readiness;
-use podflow_ipfix::Limits;
 
 use crate::account::Account;
 use crate::config::{Config, Kubernetes};
-use crate::decode::{Assembler, AssemblerSettings, Decoder, Exporters};
-use crate::document::Builder;
-use crate::document::names::Members;
-use crate::document::shape::Window;
-use crate::document::unknown::UnknownNames;
+use crate::decode::{self, Exporters, Shared};
 use crate::http::{self, Status};
 use crate::receive::bad_input::BadInput;
-use crate::receive::{self, Connections, Decoders};
-use crate::sink::{Batches, Sink};
+use crate::receive::{self, Connections, Kind};
+use crate::sink::Sink;
 
 /// Sockets that are bound already, in whichever network namespace.
 #[derive(Debug, Default)]
@@ -36,6 +31,8 @@ pub struct Listeners {
     pub udp: Vec<UdpSocket>,
     /// IPFIX over TCP.
     pub tcp: Vec<TcpListener>,
+    /// IPFIX over TLS.
+    pub tls: Vec<TcpListener>,
     /// Page, query API, health, metrics.
     pub http: Option<TcpListener>,
 }
@@ -53,10 +50,18 @@ pub fn bind(config: &Config) -> Result<Listeners> {
 /// # Errors
 /// As [`bind`].
 pub fn bind_ipfix(config: &Config) -> Result<Listeners> {
-    let udp =
-        config.listen.udp.iter().map(|address| receive::bind_udp(*address, config.listen.receive_buffer));
-    let tcp = config.listen.tcp.iter().map(|address| receive::bind_tcp(*address));
-    Ok(Listeners { udp: udp.collect::<Result<_>>()?, tcp: tcp.collect::<Result<_>>()?, http: None })
+    let listen = &config.listen;
+    let mut listeners = Listeners::default();
+    for address in &listen.udp {
+        listeners.udp.extend(receive::bind_udp(*address, listen.receive_buffer, listen.udp_sockets)?);
+    }
+    for address in &listen.tcp {
+        listeners.tcp.push(receive::bind_tcp(*address)?);
+    }
+    for address in &listen.tls {
+        listeners.tls.push(receive::bind_tcp(*address)?);
+    }
+    Ok(listeners)
 }
 
 /// Binds the listener of the web page alone.
@@ -91,10 +96,17 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationTok
     let give_up = CancellationToken::new();
     let (batch_queue, batches_in) = mpsc::channel(config.batch.queue);
     let sink_task = tokio::spawn(sink.clone().run(batches_in, account.clone(), give_up.clone()));
-    let (decoders, decoder_threads) =
-        start_decoders(&config, &directory, &sink, &exporters, &account, &bad_input, batch_queue)?;
+    let shared = Shared {
+        directory: Arc::clone(&directory),
+        sink: sink.clone(),
+        exporters: exporters.clone(),
+        account: account.clone(),
+        bad_input: bad_input.clone(),
+    };
+    let (decoders, decoder_threads) = decode::start(&config, &shared, &batch_queue)?;
+    drop(batch_queue);
     let mut receivers = JoinSet::new();
-    let Listeners { udp, tcp, http } = listeners;
+    let Listeners { udp, tcp, tls, http } = listeners;
     let connections = Connections {
         decoders: decoders.clone(),
         account: account.clone(),
@@ -108,7 +120,15 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationTok
         receivers.spawn(receive::read(socket, decoders.clone(), account.clone(), shutdown.clone()));
     }
     for listener in tcp {
-        receivers.spawn(receive::accept(listener, connections.clone()));
+        receivers.spawn(receive::accept(listener, Kind::Tcp, connections.clone()));
+    }
+    if let Some(identity) = config.listen.identity.as_ref().filter(|_| !tls.is_empty()) {
+        let client_ca = config.listen.client_ca.as_deref();
+        let server = podflow_daemon::tls::server(identity, client_ca).context("listen.tls")?;
+        let kind = Kind::Tls(server.into());
+        for listener in tls {
+            receivers.spawn(receive::accept(listener, kind.clone(), connections.clone()));
+        }
     }
     drop((decoders, connections));
     if let Some(listener) = http {
@@ -195,73 +215,6 @@ fn start_names(
     Ok(())
 }
 
-/// Threads that decode.
-struct DecoderThreads(Vec<tokio::sync::oneshot::Receiver<()>>);
-
-impl DecoderThreads {
-    async fn wait(self) {
-        for ended in self.0 {
-            // A sender that is dropped has ended as well.
-            ended.await.unwrap_or_default();
-        }
-    }
-}
-
-/// Starts as many decoders as there are processors, each on a thread of its own: decoding never waits for the
-/// page, nor the page for decoding.
-fn start_decoders(
-    config: &Config,
-    directory: &Arc<Directory>,
-    sink: &Sink,
-    exporters: &Exporters,
-    account: &Account,
-    bad_input: &BadInput,
-    batch_queue: mpsc::Sender<crate::sink::Batch>,
-) -> Result<(Decoders, DecoderThreads)> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_DECODERS);
-    let registry = Arc::new(crate::definitions::registry(&config.definitions)?);
-    let limits =
-        Arc::new(Limits { udp_sessions: config.listen.sessions.div_ceil(threads), ..Limits::default() });
-    let unknown = Arc::new(UnknownNames::default());
-    let window =
-        Window { past: config.documents.export_time_past, future: config.documents.export_time_future };
-    let batches = Batches::new(sink.clone(), config);
-    let settings = AssemblerSettings {
-        wait: config.cluster.name_wait,
-        records: config.cluster.name_wait_records.div_ceil(threads),
-    };
-    let mut queues = Vec::with_capacity(threads);
-    let mut ends = Vec::with_capacity(threads);
-    for number in 0..threads {
-        let members = Members::new(&config.cluster.name, config.cluster.exporters.clone());
-        let builder = Builder::new(Arc::clone(directory), members, window, Arc::clone(&unknown));
-        let assembler = Assembler::new(builder, batches.clone(), account.clone(), settings);
-        let decoder = Decoder::new(
-            Arc::clone(&limits),
-            Arc::clone(&registry),
-            assembler,
-            exporters.clone(),
-            account.clone(),
-            bad_input.clone(),
-        );
-        let (queue, inputs) = mpsc::channel(DECODER_QUEUE);
-        let (ended, end) = tokio::sync::oneshot::channel();
-        let batch_queue = batch_queue.clone();
-        let runtime = tokio::runtime::Handle::current();
-        std::thread::Builder::new()
-            .name(format!("decoder-{number}"))
-            .spawn(move || {
-                runtime.block_on(decoder.run(inputs, batch_queue));
-                // Nobody may wait any more.
-                ended.send(()).unwrap_or_default();
-            })
-            .context("starting a decoder's thread")?;
-        queues.push(queue);
-        ends.push(end);
-    }
-    Ok((Decoders::new(queues), DecoderThreads(ends)))
-}
-
 fn say_farewell(account: &Account, sink: &Sink) {
     let statement = account.statement();
     let (spooled, _) = sink.waiting();
@@ -276,10 +229,3 @@ fn say_farewell(account: &Account, sink: &Sink) {
         info!(records, stored, "stopped; everything that came is accounted for");
     }
 }
-
-/// Messages that may wait for a decoder: at 1,400 octets 23 MB a decoder at the most (64 kB messages over TCP wait
-/// in their connections).
-const DECODER_QUEUE: usize = 16_384;
-
-/// Beyond that the sink is the bottleneck by far.
-const MOST_DECODERS: usize = 16;

@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use podflow_daemon::config::BadConfig;
+use podflow_daemon::tls::Identity;
 
 pub use secret::Secret;
 
@@ -51,6 +52,16 @@ pub struct Listen {
     pub udp: Vec<SocketAddr>,
     /// TCP listeners.
     pub tcp: Vec<SocketAddr>,
+    /// TLS listeners.
+    pub tls: Vec<SocketAddr>,
+    /// Certificate and key that TLS listeners show; there when `tls` names any.
+    pub identity: Option<Identity>,
+    /// Certificate authority of the exporters' own certificates, which are demanded then.
+    pub client_ca: Option<PathBuf>,
+    /// Sockets on each UDP address.
+    pub udp_sockets: usize,
+    /// Where UDP templates are kept over a restart; `None` for not at all.
+    pub templates: Option<PathBuf>,
     /// Open TCP and TLS connections at once; further ones are refused and counted.
     pub connections: usize,
     /// A connection that sent nothing for this long is closed.
@@ -220,6 +231,15 @@ pub struct DeadLetters {
 }
 
 impl Config {
+    /// The folder of what the collector keeps beside its documents.
+    pub(crate) fn state_folder(&self) -> &Path {
+        match (&self.store, &self.spool) {
+            (Store::Embedded(embedded), _) => &embedded.path,
+            (Store::Elasticsearch(_), Some(spool)) => &spool.path,
+            (Store::Elasticsearch(_), None) => &self.dead_letters.path,
+        }
+    }
+
     /// Reads a configuration file; without one, everything is as the defaults say.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use podflow_daemon::config::{BadConfig, Faults};
+use podflow_daemon::tls::Identity;
 
 use super::section::Section;
 use super::{
@@ -27,7 +28,7 @@ impl Config {
         };
         let mut faults = Faults::default();
         let mut file = Section::new("", value, &mut faults);
-        let config = Self {
+        let mut config = Self {
             listen: file.table("listen", listen),
             definitions: file.list("definitions", |path| Ok(PathBuf::from(path))).unwrap_or_default(),
             cluster: file.table("cluster", cluster),
@@ -42,6 +43,11 @@ impl Config {
             drain_deadline: file.duration("drainDeadline", seconds(25), seconds(1)..=seconds(600)),
         };
         file.finish();
+        config.listen.templates = match config.listen.templates.take() {
+            Some(path) if path.as_os_str() == "off" => None,
+            Some(path) => Some(path),
+            None => Some(config.state_folder().to_owned()),
+        };
         faults.or(Some(config))
     }
 }
@@ -52,6 +58,12 @@ fn listen(table: &mut Section<'_>) -> Listen {
     let listen = Listen {
         udp: table.list("udp", address(IPFIX_PORT)).unwrap_or_else(|| everywhere.clone()),
         tcp: table.list("tcp", address(IPFIX_PORT)).unwrap_or(everywhere),
+        tls: table.list("tls", address(IPFIX_TLS_PORT)).unwrap_or_default(),
+        identity: identity(table),
+        client_ca: table.optional_path("tlsClientCa"),
+        // A socket takes some 300,000 datagrams a second; more sockets spread them over processors.
+        udp_sockets: count(table.number("udpSockets", 2, 1..=64)),
+        templates: table.optional_path("templates"),
         // One agent a Node opens one connection; 10,000 covers twice the largest supported cluster.
         connections: count(table.number("connections", 10_000, 1..=1_000_000)),
         // Our agents send at least every 15 s, Antrea's every 60 s.
@@ -61,10 +73,22 @@ fn listen(table: &mut Section<'_>) -> Listen {
         // Half a second of 1 Gbit/s; the kernel may grant less, and the log says so.
         receive_buffer: count(table.size("receiveBuffer", 64 << 20, 4096..=1 << 30)),
     };
-    if listen.udp.is_empty() && listen.tcp.is_empty() {
+    if !listen.tls.is_empty() && listen.identity.is_none() {
+        table.fault("tls", "", "needs tlsCertificate and tlsKey");
+    }
+    if listen.udp.is_empty() && listen.tcp.is_empty() && listen.tls.is_empty() {
         table.fault("udp", "[]", "leaves no listener at all");
     }
     listen
+}
+
+fn identity(table: &mut Section<'_>) -> Option<Identity> {
+    let certificate = table.optional_path("tlsCertificate");
+    let key = table.optional_path("tlsKey");
+    if certificate.is_some() != key.is_some() {
+        table.fault("tlsCertificate", "", "and tlsKey go together: one of them is missing");
+    }
+    certificate.zip(key).map(|(certificate, key)| Identity { certificate, key })
 }
 
 fn cluster(table: &mut Section<'_>) -> Cluster {
@@ -302,6 +326,9 @@ const DATA: &str = "./podflow-data";
 /// IANA's port for IPFIX.
 const IPFIX_PORT: u16 = 4739;
 
+/// IANA's port for IPFIX over TLS.
+const IPFIX_TLS_PORT: u16 = 4740;
+
 /// Page, query API, health, metrics.
 const HTTP_PORT: u16 = 8080;
 
@@ -394,6 +421,18 @@ mod tests {
         let error =
             Config::parse("store: {elasticsearch: {hosts: [\"http://a\"], apiKeyEnv: PODFLOW_NO_SUCH}}");
         assert!(error.unwrap_err().to_string().contains("PODFLOW_NO_SUCH"));
+    }
+
+    #[test]
+    fn every_shipped_example_is_read() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for file in
+            ["build/yamls/elk-flow-collector/logstash/collector.yml", "deploy/flow-visibility/collector.yml"]
+        {
+            if let Err(faults) = Config::load(Some(&root.join(file))) {
+                panic!("{file}:\n{faults}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Messages to documents in batches. Each decoder is one thread that owns its exporters' sessions.
 
+mod start;
+mod templates;
+
 mod assemble;
 mod exporters;
 
@@ -25,41 +28,39 @@ use crate::sink::Batch;
 
 pub(crate) use assemble::{Assembler, AssemblerSettings};
 pub(crate) use exporters::{Exporter, Exporters};
+pub(crate) use start::{Shared, start};
+pub(crate) use templates::TemplateFiles;
 
 /// Sessions of some exporters, and what their records become.
 pub(crate) struct Decoder {
     udp: UdpSessions,
     streams: HashMap<u64, CollectingSession>,
-    limits: Arc<Limits>,
-    registry: Arc<Registry>,
-    assembler: Assembler,
-    exporters: Exporters,
-    account: Account,
-    bad_input: BadInput,
+    parts: DecoderParts,
     began: Instant,
 }
 
+/// What a decoder works with.
+pub(crate) struct DecoderParts {
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) assembler: Assembler,
+    pub(crate) exporters: Exporters,
+    pub(crate) account: Account,
+    pub(crate) bad_input: BadInput,
+    /// Where its exporters' UDP templates are kept.
+    pub(crate) templates: Option<TemplateFiles>,
+    /// Whether options records become documents.
+    pub(crate) options: bool,
+}
+
 impl Decoder {
-    /// A decoder without sessions.
-    pub(crate) fn new(
-        limits: Arc<Limits>,
-        registry: Arc<Registry>,
-        assembler: Assembler,
-        exporters: Exporters,
-        account: Account,
-        bad_input: BadInput,
-    ) -> Self {
-        Self {
-            udp: UdpSessions::new(Arc::clone(&limits), Arc::clone(&registry)),
-            streams: HashMap::new(),
-            limits,
-            registry,
-            assembler,
-            exporters,
-            account,
-            bad_input,
-            began: Instant::now(),
+    /// A decoder that knows the UDP templates that an earlier run kept, and nothing else.
+    pub(crate) fn new(parts: DecoderParts) -> Self {
+        let mut udp = UdpSessions::new(Arc::clone(&parts.limits), Arc::clone(&parts.registry));
+        if let Some(templates) = &parts.templates {
+            templates.restore(&mut udp);
         }
+        Self { udp, streams: HashMap::new(), parts, began: Instant::now() }
     }
 
     /// Decodes until the queue is closed and empty, then hands on what is left and ends.
@@ -67,58 +68,54 @@ impl Decoder {
         let mut inputs = Vec::with_capacity(ROUND);
         let mut next_expiry = Instant::now() + EXPIRY;
         loop {
-            let patience = self.assembler.patience();
+            let patience = self.parts.assembler.patience();
             match tokio::time::timeout(patience, queue.recv_many(&mut inputs, ROUND)).await {
                 Ok(0) => break,
                 Ok(_) => {
                     for input in inputs.drain(..) {
                         self.take(input);
-                        send(&mut self.assembler, &sink).await;
+                        send(&mut self.parts.assembler, &sink).await;
                     }
                 }
                 Err(_) => {}
             }
-            self.assembler.ask_again(false);
-            self.assembler.close_due();
-            send(&mut self.assembler, &sink).await;
+            self.parts.assembler.ask_again(false);
+            self.parts.assembler.close_due();
+            send(&mut self.parts.assembler, &sink).await;
             if Instant::now() >= next_expiry {
                 next_expiry = Instant::now() + EXPIRY;
                 self.udp.expire(self.uptime_ms());
+                self.save_templates();
             }
         }
-        self.assembler.ask_again(true);
-        self.assembler.close();
-        send(&mut self.assembler, &sink).await;
+        self.save_templates();
+        self.parts.assembler.ask_again(true);
+        self.parts.assembler.close();
+        send(&mut self.parts.assembler, &sink).await;
     }
 
     fn take(&mut self, input: Input) {
         let now = self.uptime_ms();
         match input {
-            Input::Datagram { from, received_ms, octets } => {
+            Input::Datagram { from, received_ms, octets, room: _room } => {
                 let exporter = from.ip().to_canonical();
-                let Self { udp, assembler, exporters, .. } = self;
-                let received = udp.receive(
-                    now,
-                    from,
-                    &octets,
-                    &mut record_taker(assembler, exporters, exporter, received_ms),
-                );
+                let mut on_record = record_taker(&mut self.parts, exporter, received_ms);
+                let received = self.udp.receive(now, from, &octets, &mut on_record);
+                drop(on_record);
                 let summary = received.map(|received| received.summary);
                 self.settle(exporter, "udp", received_ms, summary, 0);
             }
-            Input::Message { connection, from, received_ms, octets } => {
+            Input::Message { connection, kind, from, received_ms, octets, room: _room } => {
                 let exporter = from.ip().to_canonical();
-                let Self { streams, assembler, exporters, limits, registry, .. } = self;
-                let session = streams.entry(connection).or_insert_with(|| {
+                let (limits, registry) = (&self.parts.limits, &self.parts.registry);
+                let session = self.streams.entry(connection).or_insert_with(|| {
                     CollectingSession::new(Transport::Stream, Arc::clone(limits), Arc::clone(registry))
                 });
-                let summary = session.receive(
-                    now,
-                    &octets,
-                    &mut record_taker(assembler, exporters, exporter, received_ms),
-                );
+                let mut on_record = record_taker(&mut self.parts, exporter, received_ms);
+                let summary = session.receive(now, &octets, &mut on_record);
+                drop(on_record);
                 let templates = session.template_count();
-                self.settle(exporter, "tcp", received_ms, summary, templates);
+                self.settle(exporter, kind.word(), received_ms, summary, templates);
             }
             Input::Closed { connection } => {
                 self.streams.remove(&connection);
@@ -135,11 +132,12 @@ impl Decoder {
         summary: Result<MessageSummary, DecodeError>,
         templates: usize,
     ) {
+        let DecoderParts { account, bad_input, exporters, .. } = &self.parts;
         let summary = match summary {
             Ok(summary) => summary,
             Err(error) => {
-                self.account.message_dropped(MessageDrop::Malformed, 1);
-                self.bad_input.note(
+                account.message_dropped(MessageDrop::Malformed, 1);
+                bad_input.note(
                     exporter,
                     error.reason(),
                     format_args!("{transport} message dropped: {error}"),
@@ -147,11 +145,11 @@ impl Decoder {
                 return;
             }
         };
-        self.account.options_records(summary.options_records.into());
+        account.options_records(summary.options_records.into());
         let Some(header) = summary.header else { return };
         if let Some(template) = summary.unknown_template {
             let domain = header.domain;
-            self.bad_input.note(
+            bad_input.note(
                 exporter,
                 "unknown_template",
                 format_args!(
@@ -165,25 +163,27 @@ impl Decoder {
             ("templates_refused", summary.templates_refused, "templates refused: the session has too many"),
         ] {
             for _ in 0..count {
-                self.bad_input.note(exporter, kind, what);
+                bad_input.note(exporter, kind, what);
             }
         }
-        if transport == "tcp" && summary.templates_redefined > 0 {
+        if transport != "udp" && summary.templates_redefined > 0 {
             let what = "template redefined without a withdrawal; the new definition is used";
-            self.bad_input.note(exporter, "template_redefined", what);
+            bad_input.note(exporter, "template_redefined", what);
         }
         match summary.sequence {
             Sequence::Gap(missing) => debug!(exporter = %exporter, missing, "gap in sequence numbers"),
             Sequence::Unreliable => {
-                self.bad_input.note(
-                    exporter,
-                    "sequence_unreliable",
-                    "sequence numbers that do not count records",
-                );
+                bad_input.note(exporter, "sequence_unreliable", "sequence numbers that do not count records");
             }
             _ => {}
         }
-        self.exporters.heard(exporter, transport, &header, &summary, templates, received_ms);
+        exporters.heard(exporter, transport, &header, &summary, templates, received_ms);
+    }
+
+    fn save_templates(&self) {
+        if let Some(templates) = &self.parts.templates {
+            templates.save(&self.udp, self.uptime_ms());
+        }
     }
 
     fn uptime_ms(&self) -> u64 {
@@ -192,15 +192,15 @@ impl Decoder {
 }
 
 /// What is done with each record of an exporter's message.
-fn record_taker<'s>(
-    assembler: &'s mut Assembler,
-    exporters: &'s Exporters,
+fn record_taker(
+    parts: &mut DecoderParts,
     exporter: IpAddr,
     received_ms: i64,
-) -> impl FnMut(DataRecord<'_>) + 's {
+) -> impl FnMut(DataRecord<'_>) + use<'_> {
+    let DecoderParts { assembler, exporters, options, .. } = parts;
     let mut skew = None;
     move |record| {
-        if record.is_options() {
+        if record.is_options() && !*options {
             return;
         }
         let skew = *skew.get_or_insert_with(|| exporters.skew_ms(exporter, record.domain()));
@@ -220,5 +220,5 @@ async fn send(assembler: &mut Assembler, sink: &mpsc::Sender<Batch>) {
 /// Messages taken off the queue at once.
 const ROUND: usize = 64;
 
-/// How often silent sessions are looked for.
+/// How often silent sessions are looked for, and templates kept.
 const EXPIRY: Duration = Duration::from_secs(60);

@@ -5,14 +5,25 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use anyhow::{Context, Result};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// A UDP socket with as large a receive buffer as the kernel grants.
-pub(crate) fn bind_udp(address: SocketAddr, receive_buffer: usize) -> Result<UdpSocket> {
-    bound(address, Type::DGRAM, Protocol::UDP, |socket| {
-        // The kernel cuts the wish at net.core.rmem_max; what was granted is said when reading begins.
-        socket.set_recv_buffer_size(receive_buffer)
-    })
-    .map(Into::into)
-    .with_context(|| format!("listening for IPFIX on udp {address}"))
+/// So many UDP sockets on one address, with as large receive buffers as the kernel grants. The kernel gives all
+/// datagrams of one exporter's port to the same socket.
+pub(crate) fn bind_udp(address: SocketAddr, receive_buffer: usize, sockets: usize) -> Result<Vec<UdpSocket>> {
+    let context = || format!("listening for IPFIX on udp {address}");
+    // Sockets that share a port do not notice another process that shares it too: a first one asks for it alone.
+    let alone = bound(address, Type::DGRAM, Protocol::UDP, |_| Ok(())).with_context(context)?;
+    let address = alone.local_addr()?.as_socket().unwrap_or(address);
+    drop(alone);
+    let one = |_| {
+        let socket = bound(address, Type::DGRAM, Protocol::UDP, |socket| {
+            if sockets > 1 {
+                socket.set_reuse_port(true)?;
+            }
+            // The kernel cuts the wish at net.core.rmem_max; what was granted is said when reading begins.
+            socket.set_recv_buffer_size(receive_buffer)
+        });
+        socket.map(Into::into).with_context(context)
+    };
+    (0..sockets.max(1)).map(one).collect()
 }
 
 /// A TCP listener.
@@ -72,9 +83,10 @@ mod tests {
 
     #[test]
     fn an_occupied_port_is_named() {
-        let udp = bind_udp("127.0.0.1:0".parse().unwrap(), 1 << 16).unwrap();
-        let taken = udp.local_addr().unwrap();
-        let error = format!("{:#}", bind_udp(taken, 1 << 16).unwrap_err());
+        let udp = bind_udp("127.0.0.1:0".parse().unwrap(), 1 << 16, 2).unwrap();
+        let taken = udp[0].local_addr().unwrap();
+        assert_eq!(udp[1].local_addr().unwrap(), taken);
+        let error = format!("{:#}", bind_udp(taken, 1 << 16, 2).unwrap_err());
         assert!(
             error.starts_with(&format!("listening for IPFIX on udp {taken}: another process has")),
             "{error}"
@@ -90,7 +102,7 @@ mod tests {
 
     #[test]
     fn everywhere_takes_both_families() {
-        let udp = bind_udp("[::]:0".parse().unwrap(), 1 << 16).unwrap();
+        let udp = bind_udp("[::]:0".parse().unwrap(), 1 << 16, 1).unwrap().remove(0);
         let port = udp.local_addr().unwrap().port();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         sender.send_to(b"x", ("127.0.0.1", port)).unwrap();

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Running {
     pub udp: SocketAddr,
     pub tcp: SocketAddr,
+    pub tls: Option<SocketAddr>,
     pub http: SocketAddr,
     pub folder: TempDir,
     shutdown: CancellationToken,
@@ -40,6 +41,11 @@ impl Running {
 
     /// The same over the store that `folder` holds.
     pub fn start_in(folder: TempDir, extra: &str) -> Self {
+        Self::listening(folder, "", extra)
+    }
+
+    /// The same with more keys under `listen`, each with a comma before it.
+    pub fn listening(folder: TempDir, listen: &str, extra: &str) -> Self {
         podflow_daemon::logging::init("warn");
         let path = folder.path().display();
         let store = if extra.contains("store:") {
@@ -48,7 +54,7 @@ impl Running {
             format!("store: {{embedded: {{path: '{path}/data'}}}}\n")
         };
         let text = format!(
-            "listen: {{udp: ['127.0.0.1:0'], tcp: ['127.0.0.1:0']}}\n\
+            "listen: {{udp: ['127.0.0.1:0'], tcp: ['127.0.0.1:0']{listen}}}\n\
              http: {{listen: '127.0.0.1:0'}}\n{store}{extra}"
         );
         let config = Config::parse(&text).unwrap_or_else(|faults| panic!("{text}\n{faults}"));
@@ -60,9 +66,10 @@ impl Running {
         let shutdown = CancellationToken::new();
         let udp = listeners.udp[0].local_addr().unwrap();
         let tcp = listeners.tcp[0].local_addr().unwrap();
+        let tls = listeners.tls.first().map(|listener| listener.local_addr().unwrap());
         let http = listeners.http.as_ref().unwrap().local_addr().unwrap();
         let task = tokio::spawn(app::run(config, listeners, shutdown.clone()));
-        Self { udp, tcp, http, folder, shutdown, task }
+        Self { udp, tcp, tls, http, folder, shutdown, task }
     }
 
     /// `/status`.

@@ -1,4 +1,4 @@
-//! Connections of one TCP listener: streams cut into messages, in order, to the decoder of their exporter.
+//! Connections of one TCP or TLS listener: streams cut into messages, in order, to the decoder of their exporter.
 //!
 //! A reader that cannot hand on its message waits, reads no more, and so the kernel slows the exporter down.
 
@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -22,6 +23,31 @@ use crate::account::Account;
 
 use super::bad_input::BadInput;
 use super::{Decoders, Input, now_ms};
+
+/// How a connection's octets travel.
+#[derive(Clone)]
+pub(crate) enum Kind {
+    /// As they are.
+    Tcp,
+    /// Encrypted (RFC 7011 section 11 over TCP).
+    Tls(TlsAcceptor),
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl Kind {
+    /// The word for logs and `/status`.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls(_) => "tls",
+        }
+    }
+}
 
 /// What all connections share.
 #[derive(Clone, Debug)]
@@ -39,10 +65,14 @@ pub(crate) struct Connections {
 ///
 /// # Errors
 /// When the runtime does not take the socket.
-pub(crate) async fn accept(listener: std::net::TcpListener, connections: Connections) -> Result<()> {
+pub(crate) async fn accept(
+    listener: std::net::TcpListener,
+    kind: Kind,
+    connections: Connections,
+) -> Result<()> {
     let address = listener.local_addr().context("asking for a listener's address")?;
-    let listener = TcpListener::from_std(listener).with_context(|| format!("accepting on tcp {address}"))?;
-    info!(address = %address, "listening for IPFIX over tcp");
+    let listener = TcpListener::from_std(listener).with_context(|| format!("accepting on {address}"))?;
+    info!(address = %address, "listening for IPFIX over {}", kind.word());
     let mut readers = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -60,7 +90,7 @@ pub(crate) async fn accept(listener: std::net::TcpListener, connections: Connect
                     );
                     continue;
                 };
-                readers.spawn(connection(stream, from, connections.clone(), permit));
+                readers.spawn(connection(stream, from, kind.clone(), connections.clone(), permit));
             }
             Err(error) => {
                 // Out of file descriptors, mostly: it passes when connections end.
@@ -76,24 +106,47 @@ pub(crate) async fn accept(listener: std::net::TcpListener, connections: Connect
 async fn connection(
     stream: TcpStream,
     from: SocketAddr,
+    kind: Kind,
     connections: Connections,
     _permit: OwnedSemaphorePermit,
 ) {
     let number = connections.numbers.fetch_add(1, Ordering::Relaxed);
-    debug!(exporter = %from, "connected");
+    debug!(exporter = %from, "connected over {}", kind.word());
     // A peer that vanished without a word is found out.
     let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
     if let Err(error) = socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive) {
         debug!(exporter = %from, "asking for keepalives: {error}");
     }
-    read(stream, from, number, &connections).await;
-    // The decoder is gone only when everything stops.
-    let closed = connections.decoders.of(from.ip().to_canonical()).send(Input::Closed { connection: number });
-    closed.await.unwrap_or_default();
+    let peer = Peer { from, number, kind: kind.clone() };
+    match kind {
+        Kind::Tcp => read(stream, &peer, &connections).await,
+        Kind::Tls(acceptor) => {
+            match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => read(stream, &peer, &connections).await,
+                Ok(Err(error)) => {
+                    let what = format_args!("connection closed: TLS handshake: {error}");
+                    connections.bad_input.note(from.ip().to_canonical(), "tls_handshake", what);
+                }
+                Err(_) => {
+                    let what = "connection closed: the TLS handshake took too long";
+                    connections.bad_input.note(from.ip().to_canonical(), "tls_handshake", what);
+                }
+            };
+        }
+    }
+    connections.decoders.of(from.ip().to_canonical()).tell(Input::Closed { connection: number }).await;
     debug!(exporter = %from, "connection ended");
 }
 
-async fn read(mut stream: impl AsyncRead + Unpin, from: SocketAddr, number: u64, connections: &Connections) {
+/// The other end of a connection.
+struct Peer {
+    from: SocketAddr,
+    number: u64,
+    kind: Kind,
+}
+
+async fn read(mut stream: impl AsyncRead + Unpin, peer: &Peer, connections: &Connections) {
+    let Peer { from, number, kind } = peer;
     let exporter = from.ip().to_canonical();
     let queue = connections.decoders.of(exporter);
     let mut framer = Framer::new();
@@ -139,8 +192,17 @@ async fn read(mut stream: impl AsyncRead + Unpin, from: SocketAddr, number: u64,
                 }
             };
             connections.account.message();
-            let message = Input::Message { connection: number, from, received_ms: now_ms(), octets };
-            if queue.send(message).await.is_err() {
+            let length = octets.len();
+            let received_ms = now_ms();
+            let input = |room| Input::Message {
+                connection: *number,
+                kind: kind.clone(),
+                from: *from,
+                received_ms,
+                octets,
+                room,
+            };
+            if !queue.hand_on(length, input).await {
                 return;
             }
         }
@@ -154,6 +216,9 @@ async fn read(mut stream: impl AsyncRead + Unpin, from: SocketAddr, number: u64,
 
 /// Octets of one read.
 const READ: usize = 64 * 1024;
+
+/// A TLS handshake takes no longer, or its peer is only half there.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// After a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
