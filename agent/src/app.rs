@@ -112,6 +112,7 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
             resend_octets: resend_octets(&config, &collector),
             collector,
             tls: config.tls.clone(),
+            seconds_octets: config.seconds_octets,
             profile: config.template,
             domain: observation_domain(&config.cluster_name, &options.node_name),
         },

@@ -15,7 +15,7 @@ pub(super) const FLOW_EXPORTER: [&str; 5] =
     ["enable", "flowCollectorAddr", "flowPollInterval", "activeFlowExportTimeout", "idleFlowExportTimeout"];
 
 /// Keys under `podflow`.
-pub(super) const PODFLOW: [&str; 18] = [
+pub(super) const PODFLOW: [&str; 17] = [
     "conntrackZones",
     "clusterCIDRs",
     "clusterName",
@@ -32,7 +32,6 @@ pub(super) const PODFLOW: [&str; 18] = [
     "maxConnections",
     "maxEndedFlows",
     "stateFile",
-    "ovsSocket",
     "idleTimeout",
 ];
 

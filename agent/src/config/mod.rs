@@ -49,8 +49,6 @@ pub struct Config {
     pub seconds_octets: u16,
     /// Whether messages are sent again after a reconnect.
     pub resend: Resend,
-    /// Whether kubelet's probes are exported.
-    pub probes: bool,
     /// Flows that are left out.
     pub exclude: Vec<Rule>,
     /// Ports and protocols by which Nodes carry their Pods' traffic to each other.
@@ -69,8 +67,6 @@ pub struct Config {
     pub state_file: Option<PathBuf>,
     /// Octets of sent messages that are kept for a resend.
     pub resend_octets: usize,
-    /// Unix socket of ovs-vswitchd, where Open vSwitch's userspace datapath tracks the connections.
-    pub ovs_socket: Option<PathBuf>,
     /// Keys that were accepted and mean nothing to this agent.
     pub ignored: Vec<String>,
 }

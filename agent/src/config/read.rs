@@ -75,6 +75,7 @@ pub(super) fn config(text: &str) -> Result<Config, BadConfig> {
         .duration(&nested, "flowExporter", "idleFlowExportTimeout", second)
         .or_else(|| read.duration(&ours, "podflow", "idleTimeout", second));
 
+    read.probes(&ours);
     let config = Config {
         enabled,
         service_names,
@@ -88,7 +89,6 @@ pub(super) fn config(text: &str) -> Result<Config, BadConfig> {
         template: read.profile(&ours),
         seconds_octets: read.seconds_octets(&ours),
         resend: read.word(&ours, "resend", &[("auto", Resend::Auto), ("never", Resend::Never)]),
-        probes: read.word(&ours, "probes", &[("exclude", false), ("include", true)]),
         exclude: read.rules(&ours),
         tunnels: read.tunnels(&tunnels),
         status_addr: read.socket(&ours, "statusAddr").unwrap_or(STATUS_ADDR),
@@ -101,7 +101,6 @@ pub(super) fn config(text: &str) -> Result<Config, BadConfig> {
             Some(path) => (!path.is_empty()).then(|| PathBuf::from(path)),
         },
         resend_octets: read.size(&ours, "resendOctets", RESEND_OCTETS),
-        ovs_socket: read.text(&ours, "podflow", "ovsSocket").map(PathBuf::from),
         ignored,
     };
     if config.export_interval < config.poll_interval {
@@ -216,6 +215,20 @@ impl Reader<'_> {
             self.faults.value("podflow.template", &text, format!("is not one of {allowed}"));
         }
         profile.unwrap_or_default()
+    }
+
+    /// Only one of the two words can be honoured.
+    fn probes(&mut self, ours: &Table) {
+        match self.text(ours, "podflow", "probes").as_deref() {
+            None | Some("include") => {}
+            Some("exclude") => self.faults.value(
+                "podflow.probes",
+                "exclude",
+                "cannot be done: this agent does not know the Pods' probe ports. Leave probes out with a rule of \
+                 podflow.exclude, such as {kind: Node-to-Pod, port: 8080}",
+            ),
+            Some(other) => self.faults.value("podflow.probes", other, "is not include"),
+        }
     }
 
     fn seconds_octets(&mut self, ours: &Table) -> u16 {
@@ -484,6 +497,21 @@ mod tests {
             let fault = Config::parse(&format!("flowCollectorAddr: h\n{text}\n")).unwrap_err().to_string();
             assert!(fault.starts_with(&format!("{table}.strayKey is not a known key")), "{fault}");
         }
+    }
+
+    #[test]
+    fn every_shipped_example_is_good() {
+        let deploy = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+        let mut examples = 0;
+        for folder in std::fs::read_dir(deploy).unwrap() {
+            let path = folder.unwrap().path().join("antrea-agent.conf");
+            if path.exists() {
+                let config = Config::load(&path);
+                assert!(config.is_ok_and(|config| config.collector.is_some()), "{}", path.display());
+                examples += 1;
+            }
+        }
+        assert!(examples > 0, "there are shipped examples");
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) struct ExporterSettings {
     pub(crate) tls: Option<Tls>,
     pub(crate) profile: Profile,
     pub(crate) domain: u32,
+    /// Octets of a dateTimeSeconds.
+    pub(crate) seconds_octets: u16,
     /// Octets of sent messages that are kept for a resend; 0: none.
     pub(crate) resend_octets: usize,
 }
@@ -82,10 +84,10 @@ impl Exporter {
     }
 
     async fn connect(&self) -> Result<Link> {
-        let ExporterSettings { collector, tls, profile, domain, .. } = &self.settings;
+        let ExporterSettings { collector, tls, profile, domain, seconds_octets, .. } = &self.settings;
         let (transport, peer) = Transport::connect(collector, tls.as_ref(), &self.names.directory).await?;
         self.names.collector.store(Arc::new(Some((peer.ip(), peer.port()))));
-        let session = Session::new(*profile, transport.settings(*domain))?;
+        let session = Session::new(*profile, *seconds_octets, transport.settings(*domain))?;
         info!(%collector, %peer, domain, "connected to the flow collector");
         Ok(Link { transport, session, peer })
     }
@@ -119,7 +121,7 @@ impl Exporter {
             let again = if udp { INTRODUCE_UDP } else { INTRODUCE_STREAM };
             if introduced.elapsed() >= again || (udp && quiet) {
                 introduced = Instant::now();
-                self.introduce(link, resend).await?;
+                self.introduce(link, resend, udp).await?;
             }
             if resolved.elapsed() >= RESOLVE_AGAIN
                 && !matches!(self.settings.collector.host, Host::Address(_))
@@ -141,10 +143,15 @@ impl Exporter {
         Err(anyhow!("{} is no longer at {}", self.settings.collector, link.peer))
     }
 
-    /// Templates and options records: at the beginning, and again now and then.
-    async fn introduce(&self, link: &mut Link, resend: &mut ResendBuffer) -> Result<()> {
-        let tally = self.store.lock().tally();
-        if let Err(error) = link.session.introduce(&tally, self.clock.now().wall_ms) {
+    /// Options records, with the templates where they are wanted: at the beginning, and over UDP again and again.
+    async fn introduce(&self, link: &mut Link, resend: &mut ResendBuffer, templates: bool) -> Result<()> {
+        let (tally, now_ms) = (self.store.lock().tally(), self.clock.now().wall_ms);
+        let added = if templates {
+            link.session.introduce(&tally, now_ms)
+        } else {
+            link.session.account(&tally, now_ms)
+        };
+        if let Err(error) = added {
             warn!(%error, "an options record cannot be written; it is left out");
         }
         self.send_messages(link, resend).await
@@ -153,7 +160,7 @@ impl Exporter {
     /// Sends again what an earlier connection may have lost, after the templates.
     async fn resend(&self, link: &mut Link, resend: &mut ResendBuffer) -> Result<()> {
         self.metrics.resends_given_up.inc_by(resend.reconnected());
-        self.introduce(link, resend).await?;
+        self.introduce(link, resend, true).await?;
         while let Some(message) = resend.next_to_resend() {
             let mut message = message.clone();
             link.session.number(&mut message);
@@ -185,7 +192,8 @@ impl Exporter {
 
     fn add(&self, session: &mut Session, report: &Report) {
         let named = self.names.judge(&report.connection);
-        let flow_type = match named.verdict {
+        let verdict = if report.is_twin { Verdict::Leave(Left::Twin) } else { named.verdict };
+        let flow_type = match verdict {
             Verdict::Export(flow_type) => flow_type,
             Verdict::Leave(left) => {
                 self.metrics.leave(left, report);

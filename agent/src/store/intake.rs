@@ -72,6 +72,7 @@ impl Store {
             let reason = connection.natural_end();
             self.end(slot, reason, true);
         }
+        self.twins.dumped(self.table.iter().map(|(_, connection)| connection));
         let acquainted_s = *self.acquainted_s.get_or_insert(now.steady_s);
         if now.steady_s.saturating_sub(acquainted_s) >= PATIENCE_S {
             // What an earlier run knew and has not shown itself since is gone.
@@ -133,6 +134,7 @@ impl Store {
         let schedule = &self.limits.schedule;
         let connection = Connection::new(entry, now, &self.memory, schedule, self.acquainted_s.is_some());
         self.memory.reported.remove(&connection.key.hash());
+        self.twins.met(&connection);
         connection
     }
 

@@ -77,7 +77,7 @@ impl ConnectionKey {
     }
 }
 
-fn sixteen(address: IpAddr) -> [u8; 16] {
+pub(super) fn sixteen(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),

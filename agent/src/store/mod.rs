@@ -17,6 +17,8 @@ mod outlet;
 
 mod table;
 
+mod twins;
+
 use std::collections::{HashMap, VecDeque};
 
 pub(crate) use connection::Connection;
@@ -25,6 +27,7 @@ pub(crate) use outlet::Report;
 use crate::conntrack::Counters;
 use moment::Schedule;
 use table::Table;
+use twins::Twins;
 
 /// One reading of both clocks.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -77,6 +80,7 @@ pub(crate) struct Store {
     ended: VecDeque<u32>,
     /// Slots found due by the last look, not reported yet, with their flow id (a slot may be used again).
     due: VecDeque<(u32, u64)>,
+    twins: Twins,
     /// Reports of ended flows that wait for a name.
     held: Vec<Report>,
     /// Those of them that are to be looked at again.
@@ -122,6 +126,7 @@ impl Store {
             tally: Tally::default(),
             ended: VecDeque::new(),
             due: VecDeque::new(),
+            twins: Twins::default(),
             held: Vec::new(),
             released: Vec::new(),
             generation: 0,

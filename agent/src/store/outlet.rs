@@ -22,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) end: FlowEndReason,
     /// When the report was made, milliseconds since 1970.
     pub(crate) made_ms: u64,
+    /// The same connection is reported from the Node's own zone.
+    pub(crate) is_twin: bool,
     /// Since when it waits for a name, by the steady clock; 0 where it does not.
     held_since_s: u32,
 }
@@ -150,6 +152,7 @@ impl Store {
             delta: connection.unreported(),
             end: connection.end_reason,
             made_ms: now.wall_ms,
+            is_twin: self.twins.has(&connection),
             held_since_s: 0,
         })
     }
@@ -170,6 +173,7 @@ impl Store {
             delta: connection.unreported(),
             end: FlowEndReason::ActiveTimeout,
             made_ms: now.wall_ms,
+            is_twin: self.twins.has(&connection),
             held_since_s: 0,
         })
     }

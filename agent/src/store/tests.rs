@@ -275,6 +275,54 @@ fn a_connection_costs_at_most_three_hundred_octets() {
     assert!(slot + 5 * 16 / 7 + 4 <= 300, "{slot} octets a slot");
 }
 
+#[test]
+fn what_zone_0_translated_is_not_reported_from_the_other_zone_as_well() {
+    let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
+    let in_zone = |zone, mut entry: Entry| {
+        entry.zones = Zones { original: zone, reply: zone };
+        entry
+    };
+    // Zone 0 translates 10.0.0.9 (a Service) to 10.0.0.2; the CNI's zone sees the packet before and after that.
+    let mut translated = entry(1, 100, 5, ESTABLISHED);
+    translated.original.destination = address(9);
+    let mut before = in_zone(65_520, translated);
+    before.reply.source = address(9);
+    let after = in_zone(65_520, entry(1, 100, 5, ESTABLISHED));
+    let other = in_zone(65_520, entry(2, 100, 5, ESTABLISHED));
+    let twins = |reports: &[Report]| {
+        let mut twins: Vec<_> = reports
+            .iter()
+            .map(|report| {
+                let original = report.connection.key.original;
+                (
+                    report.connection.key.zones.original,
+                    original.destination,
+                    original.source_port(),
+                    report.is_twin,
+                )
+            })
+            .collect();
+        twins.sort_unstable();
+        twins
+    };
+    let expected = [
+        (0, address(9), 1_001, false),
+        (65_520, address(2), 1_001, true),
+        (65_520, address(2), 1_002, false),
+        (65_520, address(9), 1_001, true),
+    ];
+    let mut polled = store();
+    dump(&mut polled, &[before, after, other, translated], 101);
+    polled.look_at_all();
+    assert_eq!(twins(&take(&mut polled, 101)), expected);
+    // Known by their events alone, in any order.
+    let mut heard = store();
+    for gone in [before, after, other, translated] {
+        heard.destroyed(&gone, 0, at(101));
+    }
+    assert_eq!(twins(&take(&mut heard, 101)), expected);
+}
+
 /// What may happen.
 #[derive(Clone, Copy, Debug)]
 enum Event {
