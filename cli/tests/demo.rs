@@ -20,7 +20,7 @@ use tempfile::TempDir;
 struct Demo {
     process: Child,
     page: String,
-    said: JoinHandle<String>,
+    said: Option<JoinHandle<String>>,
 }
 
 impl Demo {
@@ -37,7 +37,7 @@ impl Demo {
         let page = page.unwrap_or_else(|| panic!("no greeting: {:?}", process.wait()));
         // The rest is read, or the demo would have nobody to speak to.
         std::thread::spawn(move || lines.count());
-        Self { process, page, said }
+        Self { process, page, said: Some(said) }
     }
 
     fn status(&self) -> Value {
@@ -54,7 +54,17 @@ impl Demo {
 
     fn wait(mut self) -> (ExitStatus, String) {
         let status = until("the demo has ended", || self.process.try_wait().unwrap());
-        (status, self.said.join().unwrap())
+        (status, self.said.take().unwrap().join().unwrap())
+    }
+}
+
+/// A test that fails leaves no demo behind.
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(None)) {
+            let _gone = self.process.kill();
+            let _status = self.process.wait();
+        }
     }
 }
 
@@ -185,7 +195,7 @@ fn a_second_ctrl_c_leaves_nothing_either() {
     // Somebody impatient: whether the second one comes while it drains or after is up to the machine.
     until("it has ended", || {
         demo.signal(Signal::SIGINT);
-        demo.said.is_finished().then_some(())
+        demo.said.as_ref().is_none_or(JoinHandle::is_finished).then_some(())
     });
     let (ended, said) = demo.wait();
     assert!([Some(0), Some(130)].contains(&ended.code()), "{ended}: {said}");
