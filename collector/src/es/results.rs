@@ -12,7 +12,7 @@ use super::filter::Filter;
 use super::search::Search;
 use crate::store::Segment;
 
-/// All that are kept, least recently used first out.
+/// All that are kept, until nobody asks for them any more.
 #[derive(Default)]
 pub(crate) struct Results {
     kept: Mutex<Kept>,
@@ -38,6 +38,8 @@ struct Entry {
 const WORTH_KEEPING: u32 = 8192;
 /// Buckets and results kept, of about 200 octets each: 60 MB.
 const MOST_WEIGHT: usize = 300_000;
+/// Questions after which a result that nobody asked for again may go: some refreshes of a dashboard over a week.
+const STALE: u64 = 5000;
 
 impl Results {
     /// The key of a question to a segment; `None` where its answer is not worth keeping or not always the same.
@@ -72,22 +74,18 @@ impl Results {
         }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let used = kept.clock;
-        let entry = Entry { matched, aggs: aggs.to_vec(), weight, used };
-        kept.weight += weight;
-        if let Some(old) = kept.entries.insert(key, entry) {
-            kept.weight -= old.weight;
-        }
-        if kept.weight > MOST_WEIGHT {
-            let mut ages: Vec<_> = kept.entries.iter().map(|(key, entry)| (entry.used, *key)).collect();
-            ages.sort_unstable();
-            for (_, key) in ages {
-                if kept.weight <= MOST_WEIGHT / 4 * 3 {
-                    break;
-                }
-                if let Some(entry) = kept.entries.remove(&key) {
-                    kept.weight -= entry.weight;
-                }
+        if kept.weight + weight > MOST_WEIGHT {
+            // Only what nobody has asked for lately makes room: a dashboard bigger than the bound would otherwise
+            // drive out each result just before it is asked for again.
+            kept.entries.retain(|_, entry| entry.used + STALE > used);
+            kept.weight = kept.entries.values().map(|entry| entry.weight).sum();
+            if kept.weight + weight > MOST_WEIGHT {
+                return;
             }
+        }
+        kept.weight += weight;
+        if let Some(old) = kept.entries.insert(key, Entry { matched, aggs: aggs.to_vec(), weight, used }) {
+            kept.weight -= old.weight;
         }
     }
 }
