@@ -1,6 +1,7 @@
 //! Ctrl-C, SIGTERM and a closed terminal end the demo; the second of them ends it at once, and still leaves
 //! no file: namespaces and rules go with the process, the folder has to be removed by somebody.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -19,8 +20,9 @@ pub(super) fn listen(runtime: &Runtime, folder: Arc<Folder>) -> Result<Cancellat
     let first = token.clone();
     runtime.spawn(async move {
         any(&mut signals).await;
-        eprintln!("podflow: stopping; once more to stop at once");
         first.cancel();
+        // A terminal that was closed cannot be told, and must not keep the demo: `eprintln` would panic here.
+        let _told = writeln!(std::io::stderr(), "podflow: stopping; once more to stop at once");
         any(&mut signals).await;
         folder.remove();
         std::process::exit(EXIT_AT_ONCE);
