@@ -51,6 +51,8 @@ struct Script {
     times_seen: Arc<Mutex<HashMap<String, u32>>>,
     template: Arc<Mutex<Option<Value>>>,
     down: Arc<Mutex<bool>>,
+    /// Indices that are there, and whether their mapping says that they are ours.
+    indices: Arc<Mutex<BTreeMap<String, bool>>>,
 }
 
 impl Script {
@@ -139,6 +141,21 @@ async fn answer(State(script): State<Script>, method: Method, uri: Uri, body: By
                 }
                 act => axum::Json(script.bulk(&body, act)).into_response(),
             }
+        }
+        (Method::GET, "/_cat/indices/flow-*") => {
+            let names: Vec<Value> =
+                script.indices.lock().unwrap().keys().map(|name| json!({"index": name})).collect();
+            axum::Json(names).into_response()
+        }
+        (Method::GET, path) if path.ends_with("/_mapping") => {
+            let name = path.trim_start_matches('/').trim_end_matches("/_mapping");
+            let ours = script.indices.lock().unwrap()[name];
+            let meta = if ours { json!({"podflow": "0.1.0"}) } else { Value::Null };
+            axum::Json(json!({ name: {"mappings": {"_meta": meta}} })).into_response()
+        }
+        (Method::DELETE, path) => {
+            script.indices.lock().unwrap().remove(path.trim_start_matches('/')).unwrap();
+            axum::Json(json!({"acknowledged": true})).into_response()
         }
         (method, path) => panic!("nobody asked for {method} {path}"),
     }
@@ -266,4 +283,29 @@ async fn an_absent_server_does_not_keep_the_collector_from_starting_and_stopping
     send(&collector, &mut Exporter::stream(7), 10).await;
     collector.until("receipt", |status| status["received"]["records"] == 10).await;
     collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_old_indices_of_ours_are_deleted() {
+    let (script, server) = Script::start(&[]).await;
+    *script.indices.lock().unwrap() = [
+        ("flow-2020.01.01", true),
+        ("flow-2020.01.02", false),
+        ("flow-2020.01.01-kept", true),
+        ("flow-9999.01.01", true),
+    ]
+    .map(|(name, ours)| (name.to_owned(), ours))
+    .into();
+    let folder = tempfile::tempdir().unwrap();
+    let collector =
+        Running::start(&config(server, &format!("spool: {{path: '{}'}}", folder.path().display())));
+    let left = ["flow-2020.01.01-kept", "flow-2020.01.02", "flow-9999.01.01"];
+    for _ in 0..600 {
+        if script.indices.lock().unwrap().len() == left.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    collector.stop().await;
+    assert_eq!(script.indices.lock().unwrap().keys().collect::<Vec<_>>(), left);
 }

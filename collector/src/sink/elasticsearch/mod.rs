@@ -4,6 +4,7 @@
 mod client;
 mod health;
 mod prepare;
+mod retention;
 mod template;
 
 mod body;
@@ -125,6 +126,15 @@ pub(super) async fn run(
         }
     });
     helpers.spawn(way.clone().replay(prepared.clone(), stop.clone()));
+    if let Some(retention) = way.server.config.retention {
+        let (server, stop, mut prepared) = (Arc::clone(&way.server), stop.clone(), prepared.clone());
+        helpers.spawn(async move {
+            let ready = async { prepared.wait_for(|prepared| *prepared).await.is_ok() };
+            if stop.run_until_cancelled(ready).await == Some(true) {
+                retention::run(&server, retention, &stop).await;
+            }
+        });
+    }
     let mut senders = JoinSet::new();
     while let Some(batch) = queue.recv().await {
         let born = batch.born();
