@@ -93,6 +93,7 @@ if [ "$wanted" = test ]; then
     need unzip unzip "unpacks them"
     need curl curl "asks them, and the demo"
     need_java
+    command -v kubectl >/dev/null || need_go # renders the manifests, or builds what does
     need_rust_checks
 fi
 if [ "$wanted" = cluster ]; then

@@ -61,7 +61,8 @@ def load(server, module, mappings, documents):
         settings = {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "-1"}
         server.indices.create(index=index, body={"settings": settings, **mappings[index]})
     # Real servers give a document the number of a write, which is the order of ties: one after the other.
-    module.helpers.bulk(server, documents, chunk_size=5000, request_timeout=120)
+    # With half a gigabyte of heap a server asks for patience (429) when much comes at once.
+    module.helpers.bulk(server, documents, chunk_size=1000, max_retries=10, initial_backoff=1, max_backoff=10, request_timeout=120)
     server.indices.refresh(index=",".join(indices))
     server.indices.forcemerge(index=",".join(indices), max_num_segments=1, request_timeout=600)
     return indices
