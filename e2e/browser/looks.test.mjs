@@ -1,10 +1,15 @@
-// The page with flows that no test cluster has: hostile and endless names; and time zoomed by a drag.
+// The page with flows that no test cluster has: hostile and endless names, and nothing at all; and
+// what holds for every dashboard: keyboard and screen reader, both themes, a phone's width, time zoomed by a drag.
 import { strict as assert } from "node:assert";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { test } from "node:test";
 
 import { openPage, settled } from "./browser.mjs";
 import { canned } from "./canned.mjs";
 import { flows } from "./generate.mjs";
+
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** Opens a page over these documents, and fails on any complaint of the browser. */
 async function over(setting, body) {
@@ -52,6 +57,30 @@ test("hostile names are only text, wherever they are drawn", async () => {
   });
 });
 
+test("every dashboard is without serious findings of axe, in both themes", async () => {
+  for (const colorScheme of ["light", "dark"]) {
+    await over({ documents: flows(), colorScheme }, async (page) => {
+      for (const name of await page.locator("nav a").allTextContents()) {
+        await go(page, name);
+        // The driver evaluates this apart from the page's own policy.
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+        const serious = violations.filter((one) => one.impact === "serious" || one.impact === "critical");
+        const told = serious.map((one) => `${one.id}: ${one.nodes.slice(0, 2).map((node) => node.html.slice(0, 160)).join(" | ")}`);
+        assert.deepEqual(told, [], `${name} in ${colorScheme}`);
+      }
+    });
+  }
+});
+
+test("an empty collector says when the first export comes and what has arrived", async () => {
+  const status = { started: new Date().toISOString(), export_interval_seconds: 60, received: { messages: 3, records: 0 }, exporters: [{ templates: 2 }] };
+  await over({ documents: [], status }, async (page) => {
+    const text = await page.locator(".waiting").textContent();
+    assert.match(text, /expected by .*1 exporters, 3 messages, 2 templates, 0 records/);
+  });
+});
+
 test("a drag over a chart zooms the time, back undoes it, and the address keeps it", async () => {
   await over({ documents: flows() }, async (page) => {
     await go(page, "Pod-to-Pod");
@@ -71,3 +100,12 @@ test("a drag over a chart zooms the time, back undoes it, and the address keeps 
   });
 });
 
+test("a phone's width has no sideways scrolling of the page", async () => {
+  await over({ documents: flows(), width: 390, height: 800 }, async (page) => {
+    for (const name of await page.locator("nav a").allTextContents()) {
+      await go(page, name);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert(wide <= 390, `${name} is ${wide} px wide`);
+    }
+  });
+});
