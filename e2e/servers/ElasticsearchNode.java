@@ -8,7 +8,9 @@ public class ElasticsearchNode {
                 .putList("node.roles", "master", "data", "ingest")
                 .put("http.port", args[0])
                 .put("discovery.type", "single-node")
-                .put("network.host", "127.0.0.1"));
+                .put("network.host", "127.0.0.1")
+                // On a small heap it takes garbage that was not collected yet for a full one, and refuses.
+                .put("indices.breaker.total.use_real_memory", false));
         runner.build("-basePath", args[1], "-numOfNode", "1", "-clusterName", "podflow-test-" + args[0]);
         Thread.currentThread().join(); // the node's own threads are daemons
     }

@@ -18,7 +18,7 @@ stop() {
 trap stop EXIT
 trap 'exit 1' TERM INT HUP
 
-heap=(-Xms512m -Xmx512m -XX:+UseSerialGC -XX:-UsePerfData)
+heap=(-Xms512m -Xmx768m -XX:+UseSerialGC -XX:-UsePerfData)
 
 # A node inside a JVM of ours. The JVM reads nothing of the user's: its folder is the data folder.
 runner() {
@@ -45,6 +45,7 @@ http.port: $port
 path.data: $data/data
 path.logs: $data/logs
 xpack.security.enabled: false
+indices.breaker.total.use_real_memory: false # see OpenSearchNode.java
 EOF
     cd "$data" # where the JVM leaves its own logs
     # The script that would start it is not part of what we have: these two lines are what it comes to.
