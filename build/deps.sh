@@ -95,7 +95,6 @@ if [ "$wanted" = test ]; then
     need_java
     command -v kubectl >/dev/null || need_go # renders the manifests, or builds what does
     need_rust_checks
-    command -v kubectl >/dev/null || need_go # one of them renders the manifests
 fi
 if [ "$wanted" = cluster ]; then
     need etcd etcd-server "holds what the API server knows"

@@ -10,7 +10,9 @@ public class OpenSearchNode {
                 .put("discovery.type", "single-node")
                 .put("network.host", "127.0.0.1")
                 // On a small heap it takes garbage that was not collected yet for a full one, and refuses.
-                .put("indices.breaker.total.use_real_memory", false));
+                .put("indices.breaker.total.use_real_memory", false)
+                // A test needs little; how full the machine's disk is besides is not what it is about.
+                .put("cluster.routing.allocation.disk.threshold_enabled", false));
         runner.build("-basePath", args[1], "-numOfNode", "1", "-clusterName", "podflow-test-" + args[0]);
         Thread.currentThread().join(); // the node's own threads are daemons
     }

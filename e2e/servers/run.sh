@@ -45,7 +45,9 @@ http.port: $port
 path.data: $data/data
 path.logs: $data/logs
 xpack.security.enabled: false
-indices.breaker.total.use_real_memory: false # see OpenSearchNode.java
+# Why: see OpenSearchNode.java.
+indices.breaker.total.use_real_memory: false
+cluster.routing.allocation.disk.threshold_enabled: false
 EOF
     cd "$data" # where the JVM leaves its own logs
     # The script that would start it is not part of what we have: these two lines are what it comes to.
