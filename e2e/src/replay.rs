@@ -37,11 +37,15 @@ impl Collector {
         let inventory = folder.path().join("inventory.yml");
         std::fs::write(&inventory, &recording.inventory)?;
         let embedded = format!("{{embedded: {{path: \"{}\"}}}}", folder.path().join("store").display());
+        // What a server does not take must not wait for the next run.
+        let path = folder.path().display();
+        let spool = format!("spool: {{path: \"{path}\"}}\ndeadLetters: {{path: \"{path}\"}}\n");
         let text = format!(
             "listen: {{udp: [], tcp: [\"127.0.0.1:0\"]}}\nhttp: {{listen: \"127.0.0.1:0\"}}\nbatch: {{age: 200ms}}\n\
-             cluster: {{inventory: \"{}\", kubernetes: \"off\"}}\nstore: {}\n",
+             cluster: {{inventory: \"{}\", kubernetes: \"off\"}}\nstore: {}\n{}",
             inventory.display(),
             store.unwrap_or(&embedded),
+            if store.is_some() { spool } else { String::new() },
         );
         let config = Config::parse(&text).context("the collector's configuration")?;
         let listeners = app::bind(&config)?;

@@ -32,7 +32,10 @@ pub(crate) fn router(readiness: Readiness, registry: SharedRegistry, status: Sta
         .merge(crate::page::router())
 }
 
-/// Serves until `shutdown`.
+/// How long answers that are under way may take after `shutdown`.
+const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Serves until `shutdown`, and [`LAST_ANSWERS`] longer at most.
 ///
 /// # Errors
 /// When the runtime does not take the socket.
@@ -44,10 +47,11 @@ pub(crate) async fn serve(
     let address = listener.local_addr().context("asking for a listener's address")?;
     let listener = tokio::net::TcpListener::from_std(listener).context("serving the web page")?;
     info!(address = %address, "web page, /es, /status, /metrics on http://{address}");
-    // A browser's open connection must not keep the process: what is under way then is given up.
-    let served = axum::serve(listener, router).into_future();
+    // Idle connections are closed at once, so that nothing holds the store when this returns; a browser that keeps
+    // a request open must not keep the process.
+    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     tokio::select! {
-        result = served => result.context("serving the web page"),
-        () = shutdown.cancelled() => Ok(()),
+        result = served.into_future() => result.context("serving the web page"),
+        () = async { shutdown.cancelled().await; tokio::time::sleep(LAST_ANSWERS).await } => Ok(()),
     }
 }

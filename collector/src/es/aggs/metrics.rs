@@ -62,8 +62,13 @@ pub(super) fn metric(planner: &Planner<'_>, what: Metric, source: &Source, stats
                 for (name, value) in
                     [("min", stats.min), ("max", stats.max), ("avg", average), ("sum", stats.sum())]
                 {
-                    if let Some(text) = shown(value) {
-                        map.insert(format!("{name}_as_string"), text.into());
+                    let shown = match kind {
+                        // Elasticsearch writes these, and only these, as JSON's own true and false.
+                        Some(FieldKind::Boolean) => Some(Value::Bool(value != 0.0)),
+                        _ => shown(value).map(Value::from),
+                    };
+                    if let Some(shown) = shown {
+                        map.insert(format!("{name}_as_string"), shown);
                     }
                 }
             }
