@@ -3,8 +3,10 @@
 //! It is locked as long as it is in use; whoever makes the next one removes those that nobody holds any more.
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 
@@ -27,15 +29,14 @@ impl Folder {
 
     fn new_in(parent: &Path) -> Result<Self> {
         sweep(parent);
-        for attempt in 0.. {
-            let path = parent.join(format!("{PREFIX}{}-{attempt}", std::process::id()));
+        for _ in 0..MOST_ATTEMPTS {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
             match make(&path) {
                 Ok(Some(lock)) => return Ok(Self { path, _lock: lock }),
-                // Another part of this process has it, or a sweep came between making and locking it.
-                Ok(None) if attempt < MOST_ATTEMPTS => {}
-                Err(error)
-                    if error.kind() == std::io::ErrorKind::AlreadyExists && attempt < MOST_ATTEMPTS => {}
-                Ok(None) => break,
+                // A sweep came between making and locking it, or a process of the same number left it.
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => {
                     return Err(error).with_context(|| format!("making the folder {}", path.display()));
                 }
@@ -70,7 +71,10 @@ impl Drop for Folder {
 /// Makes the folder and locks it; nothing when it was swept away before it was locked.
 fn make(path: &Path) -> std::io::Result<Option<File>> {
     fs::DirBuilder::new().mode(0o700).create(path)?;
-    let lock = File::open(path)?;
+    let lock = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
     lock.lock()?;
     let still_there =
         fs::metadata(path).is_ok_and(|now| lock.metadata().is_ok_and(|own| own.ino() == now.ino()));
@@ -101,12 +105,16 @@ fn sweep(parent: &Path) {
 fn remove(path: &Path) -> bool {
     match fs::remove_dir_all(path) {
         Ok(()) => true,
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        Err(error) => error.kind() == ErrorKind::NotFound,
     }
 }
 
 /// Every folder's name begins with this.
 const PREFIX: &str = "podflow-testbed-";
+
+/// The number of this process's next folder. No name is used twice: a sweep that holds a folder which went meanwhile
+/// would remove the new one of that name.
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A process has a handful of these at once; more names than this taken means something is wrong.
 const MOST_ATTEMPTS: u32 = 10_000;
