@@ -57,6 +57,12 @@ fn known_transfer(transport: &'static str, family: usize) {
 
 /// Flows of every shape whose sizes are known, and one that lasts over several exports.
 fn make_traffic(bed: &Testbed, family: usize) -> Vec<Made> {
+    // The kernel must still have every entry when it is asked, however slow the machine is.
+    for node in bed.nodes() {
+        for timeout in ["udp_timeout", "udp_timeout_stream", "tcp_timeout_time_wait", "tcp_timeout_close"] {
+            node.space.set(&format!("net/netfilter/nf_conntrack_{timeout}"), "600").unwrap();
+        }
+    }
     let at = |pod: &Pod| SocketAddr::new(pod.ips[family], pod.port);
     let (here, there, names) = (bed.pod(0, 0), bed.pod(1, 1), bed.pod(1, 2));
     let service = bed.service("cart");
