@@ -190,12 +190,16 @@ fn tuple(sent: &Sent) -> Tuple {
     Tuple { protocol: sent.protocol.number(), source: sent.source, destination: sent.dialled }
 }
 
-/// A record's destination is the endpoint: the source of the replies.
+/// A record's destination is the endpoint: the source of the replies. One port of a client may be at an endpoint directly
+/// and through a Service at the same time, so what was dialled is compared too.
 fn is_of(document: &Value, entry: &Entry) -> bool {
+    let through_service = entry.original.destination != entry.reply.source;
+    let names_service = document["destinationServicePortName"].as_str().is_some_and(|name| !name.is_empty());
     let is = |address: &str, port: &str, end: SocketAddr| {
         document[address] == end.ip().to_string() && number(document, port) == u64::from(end.port())
     };
     number(document, "protocolIdentifier") == u64::from(entry.original.protocol)
+        && names_service == through_service
         && is("sourceIP", "sourceTransportPort", entry.original.source)
         && is("destinationIP", "destinationTransportPort", entry.reply.source)
 }
