@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -57,21 +58,32 @@ impl Directory {
     /// A Pod of that time, else the Node that has the address, else the Node whose Pod range it comes from
     /// (bridges and tunnel devices take an address of it).
     pub fn owner(&self, address: IpAddr, start_ms: i64, end_ms: i64) -> Option<Owner> {
+        self.owner_in_span(address, start_ms, end_ms).0
+    }
+
+    /// As [`Directory::owner`], and for which other starts of flows the answer is the same until the directory
+    /// changes: `None` where it holds for this flow alone.
+    pub fn owner_in_span(
+        &self,
+        address: IpAddr,
+        start_ms: i64,
+        end_ms: i64,
+    ) -> (Option<Owner>, Option<RangeInclusive<i64>>) {
         let tables = self.read();
-        if let Some(pod) = tables.pods.owner(address, start_ms, end_ms) {
-            return Some(Owner::Pod(Arc::clone(pod)));
+        if let Some((pod, span)) = tables.pods.owner(address, start_ms, end_ms) {
+            return (Some(Owner::Pod(Arc::clone(pod))), span);
         }
+        let known = tables.pods.knows(address);
+        let span = (!known).then_some(i64::MIN..=i64::MAX);
         if let Some(node) = tables.node_addresses.get(&address) {
-            return Some(Owner::Node(Arc::clone(node)));
+            return (Some(Owner::Node(Arc::clone(node))), span);
         }
-        if tables.pods.knows(address) {
-            return None; // a Pod's, but of another time: naming the Node would be wrong
+        if known {
+            return (None, span); // a Pod's, but of another time: naming the Node would be wrong
         }
-        let ranges = &tables.pod_ranges;
-        ranges
-            .iter()
-            .find(|(range, _)| range.contains(&address))
-            .map(|(_, node)| Owner::Node(Arc::clone(node)))
+        let mut ranges = tables.pod_ranges.iter();
+        let node = ranges.find(|(range, _)| range.contains(&address)).map(|(_, node)| node);
+        (node.map(|node| Owner::Node(Arc::clone(node))), span)
     }
 
     /// The Service port that is dialled by this address, port and IP protocol number: by ClusterIP, external or
@@ -126,7 +138,10 @@ impl Directory {
 
     /// A Pod is as given now.
     pub fn apply_pod(&self, pod: Pod, now_ms: i64) {
-        self.write().pods.apply(pod, now_ms);
+        // Most of what a watch tells changes nothing that we keep.
+        if !self.read().pods.lives_as(&pod) {
+            self.write().pods.apply(pod, now_ms);
+        }
     }
 
     /// A Pod was deleted.
@@ -156,6 +171,9 @@ impl Directory {
 
     /// A Node is as given now.
     pub fn apply_node(&self, node: Node) {
+        if self.read().nodes.get(&node.name).is_some_and(|known| **known == node) {
+            return;
+        }
         let mut tables = self.write();
         tables.remove_node(&node.name);
         tables.add_node(Arc::new(node));
@@ -196,8 +214,10 @@ impl Directory {
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+        let tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        // While nobody can read: who sees this generation sees its tables.
         self.generation.fetch_add(1, Ordering::AcqRel);
-        self.tables.write().unwrap_or_else(PoisonError::into_inner)
+        tables
     }
 }
 

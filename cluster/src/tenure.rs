@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::object::Pod;
@@ -54,11 +55,30 @@ impl Tenures {
         self.living.values()
     }
 
-    /// The Pod whose life contains `start_ms`, else the one whose life contains `end_ms`.
-    pub(crate) fn owner(&self, address: IpAddr, start_ms: i64, end_ms: i64) -> Option<&Arc<Pod>> {
+    /// Whether a Pod lives exactly as given.
+    pub(crate) fn lives_as(&self, pod: &Pod) -> bool {
+        let key = (Arc::clone(&pod.namespace), Arc::clone(&pod.name));
+        self.living.get(&key).is_some_and(|known| **known == *pod)
+    }
+
+    /// The Pod whose life contains `start_ms`, else the one whose life contains `end_ms`; and the starts of flows for
+    /// which the answer would be the same, `None` where it is this flow's alone.
+    pub(crate) fn owner(
+        &self,
+        address: IpAddr,
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Option<(&Arc<Pod>, Option<RangeInclusive<i64>>)> {
         let lives = self.by_address.get(&address)?;
-        let at = |time: i64| lives.iter().rev().find(|pod| contains(pod, time));
-        at(start_ms).or_else(|| at(end_ms))
+        let at = |time: i64| lives.iter().rposition(|pod| contains(pod, time));
+        let Some(place) = at(start_ms) else {
+            return Some((lives.get(at(end_ms)?)?, None));
+        };
+        let pod = lives.get(place)?;
+        // A later Pod answers from its own start on, and where one began before this flow did, nobody can say more.
+        let next = lives.get(place + 1).map(|next| next.started_ms.saturating_sub(1 + WITHIN_SECOND));
+        let last = pod.ended_ms.unwrap_or(i64::MAX).min(next.unwrap_or(i64::MAX));
+        Some((pod, Some(pod.started_ms.saturating_sub(WITHIN_SECOND)..=last)))
     }
 
     /// Whether any Pod that is remembered holds or held the address.
@@ -102,9 +122,11 @@ impl Tenures {
 }
 
 fn contains(pod: &Pod, time: i64) -> bool {
-    // startTime has whole seconds: the first packets may come within the second it names.
-    pod.started_ms <= time + 999 && pod.ended_ms.is_none_or(|end| time <= end)
+    pod.started_ms <= time.saturating_add(WITHIN_SECOND) && pod.ended_ms.is_none_or(|end| time <= end)
 }
+
+/// startTime has whole seconds: the first packets may come within the second it names.
+const WITHIN_SECOND: i64 = 999;
 
 #[cfg(test)]
 mod tests {
@@ -122,7 +144,7 @@ mod tests {
     }
 
     fn owner(tenures: &Tenures, address: &str, start: i64, end: i64) -> Option<String> {
-        tenures.owner(address.parse().unwrap(), start, end).map(|pod| pod.name.to_string())
+        tenures.owner(address.parse().unwrap(), start, end).map(|(pod, _)| pod.name.to_string())
     }
 
     #[test]
@@ -136,6 +158,29 @@ mod tests {
         assert_eq!(owner(&tenures, "10.0.0.5", 25_000, 40_000).as_deref(), Some("second"), "flowEnd decides");
         assert_eq!(owner(&tenures, "10.0.0.5", 22_000, 25_000), None);
         assert_eq!(owner(&tenures, "10.0.0.6", 15_000, 15_000), None);
+    }
+
+    #[test]
+    fn the_span_of_an_answer_holds_no_other_answer() {
+        let mut tenures = Tenures::default();
+        let address = "10.0.0.5".parse().unwrap();
+        for (name, start, end) in
+            [("a", 10_000, 20_000), ("b", 15_000, 16_000), ("c", 30_000, 40_000), ("d", 50_000, 0)]
+        {
+            tenures.apply(pod(name, "10.0.0.5", start), start);
+            if end > 0 {
+                tenures.delete("shop", name, end);
+            }
+        }
+        let mut widest = 0;
+        for start in (0..60_000).step_by(250) {
+            let Some((pod, Some(span))) = tenures.owner(address, start, 0) else { continue };
+            for other in span.clone().step_by(250).take_while(|other| *other < 60_000) {
+                assert_eq!(tenures.owner(address, other, 0).unwrap().0, pod, "{start} and {other}");
+            }
+            widest = widest.max(span.end().saturating_sub(*span.start()).min(10_000));
+        }
+        assert_eq!(widest, 10_000, "the living Pod's");
     }
 
     #[test]

@@ -89,7 +89,6 @@ mod tests {
     use super::*;
     use crate::field::VARIABLE;
     use crate::kind::FlowType;
-    use crate::record::{Counters, FlowEndReason};
 
     #[test]
     fn v09_is_the_documented_list() {
@@ -147,34 +146,12 @@ mod tests {
 
     fn sample(address: std::net::IpAddr) -> FlowRecord<'static> {
         FlowRecord {
-            source: address,
-            destination: address,
-            source_port: 1,
-            destination_port: 2,
-            protocol: 6,
-            icmp_type_code: 0,
-            start_ms: 1_000,
-            end_ms: 2_000,
-            end_reason: FlowEndReason::ActiveTimeout,
-            flow_id: 7,
-            forward: Counters::default(),
-            reverse: Counters::default(),
             source_pod_namespace: "n",
             source_pod_name: "p",
             source_node_name: "a",
-            destination_pod_namespace: "",
-            destination_pod_name: "",
-            destination_node_name: "",
-            cluster_ip: None,
-            service_port: 0,
-            service_port_name: "",
             tcp_state: "ESTABLISHED",
             flow_type: FlowType::InterNode,
-            throughput: 0,
-            reverse_throughput: 0,
-            post_nat_source: None,
-            post_nat_source_port: 0,
-            dialled: None,
+            ..FlowRecord::between(address, address)
         }
     }
 

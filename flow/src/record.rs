@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::kind::FlowType;
 
@@ -100,6 +100,41 @@ pub struct FlowRecord<'a> {
 }
 
 impl FlowRecord<'_> {
+    /// A TCP flow between two addresses of which nothing more is known: nobody has a name, nothing was counted.
+    pub const fn between(source: IpAddr, destination: IpAddr) -> Self {
+        let nothing = Counters { packets_total: 0, octets_total: 0, packets_delta: 0, octets_delta: 0 };
+        Self {
+            source,
+            destination,
+            source_port: 0,
+            destination_port: 0,
+            protocol: 6,
+            icmp_type_code: 0,
+            start_ms: 0,
+            end_ms: 0,
+            end_reason: FlowEndReason::ActiveTimeout,
+            flow_id: 0,
+            forward: nothing,
+            reverse: nothing,
+            source_pod_namespace: "",
+            source_pod_name: "",
+            source_node_name: "",
+            destination_pod_namespace: "",
+            destination_pod_name: "",
+            destination_node_name: "",
+            cluster_ip: None,
+            service_port: 0,
+            service_port_name: "",
+            tcp_state: "",
+            flow_type: FlowType::Unspecified,
+            throughput: 0,
+            reverse_throughput: 0,
+            post_nat_source: None,
+            post_nat_source_port: 0,
+            dialled: None,
+        }
+    }
+
     /// Whether template 256 (IPv4) carries it; otherwise template 257 (IPv6) does.
     pub const fn is_ipv4(&self) -> bool {
         self.source.is_ipv4()
@@ -111,12 +146,33 @@ impl FlowRecord<'_> {
 /// 53 bits: the id then is exact in every JSON reader, in an Elasticsearch `long` and in a browser. Among 10^8
 /// flows a day two share an id once in two days; documents differ all the same, by their `_id`.
 pub fn flow_id(key: &[&[u8]]) -> u64 {
-    let mut hash = Xxh3Default::new();
-    for part in key {
-        hash.update(part);
-    }
-    hash.digest() >> 11
+    // One hash over all parts; of a short key, put together first, it takes a tenth of the time.
+    let mut room = [0; SHORT_KEY];
+    let hash = match joined(key, &mut room) {
+        Some(octets) => xxh3_64(octets),
+        None => {
+            let mut hash = Xxh3Default::new();
+            for part in key {
+                hash.update(part);
+            }
+            hash.digest()
+        }
+    };
+    hash >> 11
 }
+
+/// The parts of a key behind each other, where there is room.
+fn joined<'r>(key: &[&[u8]], room: &'r mut [u8; SHORT_KEY]) -> Option<&'r [u8]> {
+    let mut length = 0;
+    for part in key {
+        room.get_mut(length..length + part.len())?.copy_from_slice(part);
+        length += part.len();
+    }
+    room.get(..length)
+}
+
+/// The longest key that is put together before it is hashed: two IPv6 addresses, ports, domain and times, and room.
+const SHORT_KEY: usize = 128;
 
 /// The observation domain of a Node's agent: FNV-1 (32 bit) of `podflow/<cluster>/<node>`.
 ///
@@ -155,5 +211,11 @@ mod tests {
         assert!(id < 1 << 53);
         assert_ne!(id, flow_id(&[b"ab", b"d"]));
         assert_eq!(id, flow_id(&[b"ab", b"c"]));
+        let long = vec![7; 3 * SHORT_KEY];
+        for length in [0, 1, SHORT_KEY - 1, SHORT_KEY, SHORT_KEY + 1, long.len()] {
+            let (whole, parts) = (&long[..length], long[..length].split_at(length / 3));
+            assert_eq!(flow_id(&[whole]), flow_id(&[parts.0, parts.1]), "{length}");
+            assert_eq!(flow_id(&[whole]), xxh3_64(whole) >> 11, "{length}");
+        }
     }
 }

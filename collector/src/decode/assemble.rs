@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use podflow_ipfix::template::TemplateField;
-use podflow_ipfix::value::Value;
+use podflow_ipfix::collect::DataRecord;
 
 use crate::account::{Account, Drop};
 use crate::document::shape::{Draft, Origin};
-use crate::document::{Builder, Drafted};
+use crate::document::{Builder, Drafted, Lined};
 use crate::sink::{Batch, Batches};
 
 /// How long records wait for names, and how many.
@@ -59,13 +58,20 @@ impl Assembler {
     }
 
     /// Takes a record.
-    pub(crate) fn take<'a, 't: 'a>(
-        &mut self,
-        origin: &Origin,
-        record: impl Iterator<Item = (&'t TemplateField, Value<'a>)>,
-    ) {
+    pub(crate) fn take(&mut self, origin: &Origin, record: &DataRecord<'_>) {
         self.account.record();
-        match self.builder.draft(origin, record) {
+        match self.batches.add_record(&mut self.open, &mut self.builder, origin, record) {
+            (Lined::Written(adjustments), full) => {
+                self.account.adjusted(&adjustments);
+                if full {
+                    self.close();
+                }
+                return;
+            }
+            (Lined::OtherSide, _) => return self.account.dropped(Drop::OtherSide, 1),
+            (Lined::NotPlain, _) => {}
+        }
+        match self.builder.draft(origin, record.fields()) {
             Drafted::Ready(draft) => self.add(draft),
             Drafted::OtherSide => self.account.dropped(Drop::OtherSide, 1),
             Drafted::Unnamed(draft) => {

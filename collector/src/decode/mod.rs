@@ -205,7 +205,7 @@ fn record_taker(
         }
         let skew = *skew.get_or_insert_with(|| exporters.skew_ms(exporter, record.domain()));
         let origin = Origin::of(&record, exporter, received_ms, skew);
-        assembler.take(&origin, record.fields());
+        assembler.take(&origin, &record);
     }
 }
 

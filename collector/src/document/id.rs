@@ -11,9 +11,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::model::DocumentId;
+use super::shape::Origin;
 
 /// Characters of an id's text.
 pub const TEXT_LENGTH: usize = 20;
@@ -53,34 +54,69 @@ pub struct WireIdentity {
 impl FlowIdentity {
     /// The id: second of the flow's end, hash over the rest.
     pub fn id(&self) -> DocumentId {
-        let mut hash = Xxh3Default::new();
-        hash.update(b"flow");
-        hash.update(&self.domain.to_be_bytes());
-        hash.update(&self.flow_id.to_be_bytes());
-        hash.update(&self.end_ms.to_be_bytes());
-        hash.update(&self.end_reason.to_be_bytes());
+        let mut key = HashKey::new(b"flow");
+        key.add(&self.domain.to_be_bytes());
+        key.add(&self.flow_id.to_be_bytes());
+        key.add(&self.end_ms.to_be_bytes());
+        key.add(&self.end_reason.to_be_bytes());
         for total in self.totals {
-            hash.update(&total.to_be_bytes());
+            key.add(&total.to_be_bytes());
         }
-        compose(self.end_ms, hash.digest128())
+        compose(self.end_ms, key.hash())
     }
 }
 
 impl WireIdentity {
+    /// The identity of a record by where it came from.
+    pub(crate) const fn of(origin: &Origin) -> Self {
+        Self {
+            exporter: origin.exporter,
+            domain: origin.domain,
+            export_ms: origin.export_ms,
+            sequence: origin.sequence,
+            place: origin.place,
+            octets: origin.octets,
+        }
+    }
+
     /// The id: second of the export, hash over everything.
     pub fn id(&self) -> DocumentId {
-        let mut hash = Xxh3Default::new();
-        hash.update(b"wire");
+        let mut key = HashKey::new(b"wire");
         match self.exporter {
-            IpAddr::V4(ip) => hash.update(&ip.octets()),
-            IpAddr::V6(ip) => hash.update(&ip.octets()),
+            IpAddr::V4(ip) => key.add(&ip.octets()),
+            IpAddr::V6(ip) => key.add(&ip.octets()),
         }
-        hash.update(&self.domain.to_be_bytes());
-        hash.update(&self.export_ms.to_be_bytes());
-        hash.update(&self.sequence.to_be_bytes());
-        hash.update(&self.place.to_be_bytes());
-        hash.update(&self.octets.to_be_bytes());
-        compose(self.export_ms, hash.digest128())
+        key.add(&self.domain.to_be_bytes());
+        key.add(&self.export_ms.to_be_bytes());
+        key.add(&self.sequence.to_be_bytes());
+        key.add(&self.place.to_be_bytes());
+        key.add(&self.octets.to_be_bytes());
+        compose(self.export_ms, key.hash())
+    }
+}
+
+/// What is hashed, put together first: the hash of a short key then takes a tenth of the time.
+struct HashKey {
+    octets: [u8; 72],
+    length: usize,
+}
+
+impl HashKey {
+    fn new(kind: &[u8; 4]) -> Self {
+        let mut key = Self { octets: [0; 72], length: 0 };
+        key.add(kind);
+        key
+    }
+
+    /// Both identities fit.
+    fn add(&mut self, part: &[u8]) {
+        let end = self.length + part.len();
+        self.octets[self.length..end].copy_from_slice(part);
+        self.length = end;
+    }
+
+    fn hash(&self) -> u128 {
+        xxh3_128(&self.octets[..self.length])
     }
 }
 
@@ -88,11 +124,10 @@ impl DocumentId {
     /// The id's text, unpadded base64url.
     pub fn text(&self) -> [u8; TEXT_LENGTH] {
         let mut text = [0; TEXT_LENGTH];
-        for (triple, quad) in self.0.chunks_exact(3).zip(text.chunks_exact_mut(4)) {
-            let bits = triple.iter().fold(0_usize, |bits, octet| bits << 8 | usize::from(*octet));
-            for (place, character) in quad.iter_mut().enumerate() {
-                *character = ALPHABET[bits >> (18 - 6 * place) & 0x3f];
-            }
+        for (triple, quad) in self.0.as_chunks::<3>().0.iter().zip(text.as_chunks_mut::<4>().0) {
+            let [a, b, c] = triple.map(usize::from);
+            let bits = a << 16 | b << 8 | c;
+            *quad = [18, 12, 6, 0].map(|shift| ALPHABET[bits >> shift & 0x3f]);
         }
         text
     }

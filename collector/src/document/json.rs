@@ -118,29 +118,35 @@ pub(super) fn address(ip: IpAddr, out: &mut Vec<u8>) {
     }
 }
 
-/// A string with its quotes: `"` and `\` and control characters are escaped (RFC 8259 section 7), all else is
-/// copied.
-fn string(text: &str, out: &mut Vec<u8>) {
+/// A string with its quotes.
+pub(super) fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut copied = 0;
-    for (place, byte) in bytes.iter().enumerate() {
-        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[copied..place]);
-        copied = place + 1;
-        match byte {
+    escaped(text.as_bytes(), out);
+    out.push(b'"');
+}
+
+/// The inside of a string: `"` and `\` and control characters are escaped (RFC 8259 section 7), all else is copied.
+pub(super) fn escaped(text: &[u8], out: &mut Vec<u8>) {
+    if text.iter().fold(true, |plain, octet| plain & is_plain(*octet)) {
+        out.extend_from_slice(text);
+        return;
+    }
+    for octet in text {
+        match octet {
+            octet if is_plain(*octet) => out.push(*octet),
             b'"' => out.extend_from_slice(br#"\""#),
             b'\\' => out.extend_from_slice(br"\\"),
             b'\n' => out.extend_from_slice(br"\n"),
             b'\r' => out.extend_from_slice(br"\r"),
             b'\t' => out.extend_from_slice(br"\t"),
-            _ => write!(out, "\\u{byte:04x}").unwrap_or_default(),
+            // Writing to a Vec cannot fail.
+            octet => write!(out, "\\u{octet:04x}").unwrap_or_default(),
         }
     }
-    out.extend_from_slice(&bytes[copied..]);
-    out.push(b'"');
+}
+
+const fn is_plain(octet: u8) -> bool {
+    octet >= 0x20 && octet != b'"' && octet != b'\\'
 }
 
 const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\

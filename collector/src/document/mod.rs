@@ -5,18 +5,28 @@
 
 pub mod model;
 
+mod facts;
+mod keys;
 mod role;
+
 pub mod shape;
 pub mod unknown;
 
+mod lookups;
 pub mod names;
 
+mod complete;
 mod derive;
+
+mod line;
+mod plan;
 
 pub mod id;
 pub mod json;
 pub mod time;
 
+#[cfg(test)]
+mod same;
 #[cfg(test)]
 mod tests;
 
@@ -24,21 +34,29 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use podflow_cluster::Directory;
+use podflow_ipfix::collect::DataRecord;
 use podflow_ipfix::template::TemplateField;
 use podflow_ipfix::value as wire;
 
-use model::{Document, Value};
+use line::Lines;
+use lookups::Lookups;
+use model::{Document, DocumentId, Value};
 use names::{Members, Naming};
+use plan::Plans;
 use shape::{Adjustments, Draft, Origin, Window};
 use unknown::UnknownNames;
+
+pub use line::Lined;
 
 /// Makes documents of records.
 #[derive(Debug)]
 pub struct Builder {
-    directory: Arc<Directory>,
+    lookups: Lookups,
     members: Members,
     window: Window,
     unknown: Arc<UnknownNames>,
+    plans: Plans,
+    lines: Lines,
 }
 
 /// What became of a draft.
@@ -60,7 +78,28 @@ impl Builder {
         window: Window,
         unknown: Arc<UnknownNames>,
     ) -> Self {
-        Self { directory, members, window, unknown }
+        Self {
+            lookups: Lookups::new(directory),
+            members,
+            window,
+            unknown,
+            plans: Plans::default(),
+            lines: Lines::default(),
+        }
+    }
+
+    /// Appends a plain record's whole document to `out` as one line of JSON without its end, after `begin` has
+    /// written what stands before it; a record that is not plain is left to [`Builder::draft`].
+    pub fn line(
+        &mut self,
+        origin: &Origin,
+        record: &DataRecord<'_>,
+        out: &mut Vec<u8>,
+        begin: impl FnOnce(i64, DocumentId, &mut Vec<u8>),
+    ) -> Lined {
+        let Some(plan) = self.plans.of(record) else { return Lined::NotPlain };
+        let (members, lookups) = (&mut self.members, &mut self.lookups);
+        self.lines.write(plan, origin, record, members, lookups, self.window, out, begin)
     }
 
     /// Shapes a record and names its ends.
@@ -75,7 +114,7 @@ impl Builder {
 
     /// Names the ends of a draft, once more.
     pub fn name_again<'a>(&mut self, mut draft: Draft<'a>) -> Drafted<'a> {
-        match names::fill(&mut draft, &mut self.members, &self.directory) {
+        match names::fill(&mut draft, &mut self.members, &mut self.lookups) {
             Naming::Complete => Drafted::Ready(draft),
             Naming::Incomplete => Drafted::Unnamed(draft),
             Naming::OtherSide => Drafted::OtherSide,
@@ -85,7 +124,7 @@ impl Builder {
     /// Adds what is derived.
     pub fn finish<'a>(&self, draft: Draft<'a>) -> (Document<'a>, Adjustments) {
         let adjustments = draft.adjustments;
-        (derive::derive(draft), adjustments)
+        (complete::complete(draft), adjustments)
     }
 }
 

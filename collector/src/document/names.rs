@@ -11,9 +11,12 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use podflow_cluster::{Directory, Owner};
+use podflow_cluster::{Directory, Owner, ServicePortName};
 use podflow_flow::record::{antrea_observation_domain, observation_domain};
 
+use super::facts::Facts;
+use super::keys::{Key, key};
+use super::lookups::{Lookups, Side, Slot, Whose};
 use super::model::Value;
 use super::role::Role;
 use super::shape::{Draft, Origin};
@@ -35,14 +38,18 @@ pub struct Members {
     cluster: String,
     networks: Vec<IpNet>,
     generation: Option<u64>,
-    ours: HashMap<u32, Arc<str>>,
-    antreas: HashMap<u32, Arc<str>>,
+    ours: HashMap<u32, Member>,
+    antreas: HashMap<u32, Member>,
+    /// The last answer: a message's records ask the same.
+    last: Option<(u32, IpAddr, Option<Member>)>,
 }
 
 /// An exporter of this cluster.
 #[derive(Clone, Debug)]
-struct Member {
-    node: Option<Arc<str>>,
+pub(crate) struct Member {
+    /// Its Node, where that is known.
+    pub(crate) node: Option<Arc<str>>,
+    /// Whether it is our agent.
     ours: bool,
 }
 
@@ -55,193 +62,251 @@ impl Members {
             generation: None,
             ours: HashMap::new(),
             antreas: HashMap::new(),
+            last: None,
         }
     }
 
-    fn of(&mut self, origin: &Origin, directory: &Directory) -> Option<Member> {
-        self.refresh(directory);
-        if let Some(node) = self.ours.get(&origin.domain) {
-            return Some(Member { node: Some(Arc::clone(node)), ours: true });
+    fn of(&mut self, origin: &Origin, directory: &Directory, generation: u64) -> Option<&Member> {
+        self.refresh(directory, generation);
+        let (domain, exporter) = (origin.domain, origin.exporter);
+        if !self.last.as_ref().is_some_and(|(of, at, _)| *of == domain && *at == exporter) {
+            let member = self.ours.get(&domain).or_else(|| self.antreas.get(&domain)).cloned();
+            let in_networks = || {
+                self.networks.iter().find(|network| network.contains(&exporter))?;
+                let node = directory.node_with_address(exporter).map(|node| Arc::clone(&node.name));
+                Some(Member { node, ours: false })
+            };
+            self.last = Some((domain, exporter, member.or_else(in_networks)));
         }
-        if let Some(node) = self.antreas.get(&origin.domain) {
-            return Some(Member { node: Some(Arc::clone(node)), ours: false });
-        }
-        if self.networks.iter().any(|network| network.contains(&origin.exporter)) {
-            let node = directory.node_with_address(origin.exporter).map(|node| Arc::clone(&node.name));
-            return Some(Member { node, ours: false });
-        }
-        None
+        self.last.as_ref().and_then(|(_, _, member)| member.as_ref())
     }
 
     /// Computes the Nodes' observation domains anew when the directory has changed.
-    fn refresh(&mut self, directory: &Directory) {
-        let generation = directory.generation();
+    fn refresh(&mut self, directory: &Directory, generation: u64) {
         if self.generation == Some(generation) {
             return;
         }
         self.generation = Some(generation);
+        self.last = None;
         self.ours.clear();
         self.antreas.clear();
         for node in directory.nodes() {
-            self.ours.insert(observation_domain(&self.cluster, &node.name), Arc::clone(&node.name));
-            self.antreas.insert(antrea_observation_domain(&node.name), Arc::clone(&node.name));
+            let member = |ours| Member { node: Some(Arc::clone(&node.name)), ours };
+            self.ours.insert(observation_domain(&self.cluster, &node.name), member(true));
+            self.antreas.insert(antrea_observation_domain(&node.name), member(false));
         }
     }
 }
 
-/// Fills in what the directory knows and the record does not say.
-pub(crate) fn fill(draft: &mut Draft<'_>, members: &mut Members, directory: &Directory) -> Naming {
-    let Some(member) = members.of(&draft.origin, directory) else { return Naming::Complete };
-    draft.of_cluster = true;
-    draft.exporter_node = member.node.clone();
-    let source_on_wire = draft.is_named(&SOURCE);
-    let source = name_end(draft, directory, &SOURCE);
-    let destination = name_end(draft, directory, &DESTINATION);
-    name_service(draft, directory);
-    if member.ours
-        && !source_on_wire
-        && let (Some(exporter), End::Named(Some(source))) = (&member.node, &source)
-        && source != exporter
-    {
-        return Naming::OtherSide;
-    }
-    match (source, destination) {
-        (End::Unnamed, _) => Naming::Incomplete,
-        // A Service's own address has no owner and needs none.
-        (_, End::Unnamed) if draft.text(Role::ServicePortName).is_empty() => Naming::Incomplete,
-        _ => Naming::Complete,
-    }
+/// What the directory says about one record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Findings<'c> {
+    pub(crate) naming: Naming,
+    /// The exporter, where it is of this cluster.
+    pub(crate) member: Option<&'c Member>,
+    source: Option<&'c Owner>,
+    destination: Option<&'c Owner>,
+    service: Option<(&'c ServicePortName, IpAddr)>,
 }
 
-/// The roles of one end of a flow, and the document fields that a name for it goes to.
-pub(crate) struct EndRoles {
-    address: Role,
-    pod_name: (Role, &'static str),
-    pod_namespace: (Role, &'static str),
-    node: (Role, &'static str),
+/// A value that the directory has for a role.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Filled<'c> {
+    Text(&'c str),
+    Number(u64),
+    Address(IpAddr),
 }
 
-pub(crate) const SOURCE: EndRoles = EndRoles {
-    address: Role::SourceAddress,
-    pod_name: (Role::SourcePodName, "sourcePodName"),
-    pod_namespace: (Role::SourcePodNamespace, "sourcePodNamespace"),
-    node: (Role::SourceNode, "sourceNodeName"),
-};
+/// The roles that the directory has values for, and the document fields that those go to; in the order in which
+/// fields that the record lacks are added.
+pub(crate) const FILLED: [(Role, Key); 9] = [
+    (Role::SourcePodName, key!("sourcePodName")),
+    (Role::SourcePodNamespace, key!("sourcePodNamespace")),
+    (Role::SourceNode, key!("sourceNodeName")),
+    (Role::DestinationPodName, key!("destinationPodName")),
+    (Role::DestinationPodNamespace, key!("destinationPodNamespace")),
+    (Role::DestinationNode, key!("destinationNodeName")),
+    (Role::ServicePortName, key!("destinationServicePortName")),
+    (Role::ServicePort, key!("destinationServicePort")),
+    (Role::ClusterIp, key!("destinationClusterIP")),
+];
 
-pub(crate) const DESTINATION: EndRoles = EndRoles {
-    address: Role::DestinationAddress,
-    pod_name: (Role::DestinationPodName, "destinationPodName"),
-    pod_namespace: (Role::DestinationPodNamespace, "destinationPodNamespace"),
-    node: (Role::DestinationNode, "destinationNodeName"),
-};
+/// Where an IPv6 ClusterIP goes.
+const CLUSTER_IP_V6: Key = key!("destinationClusterIPv6");
 
-/// What became of one end.
-enum End {
-    /// Named by the record, by the directory (then with its Node), or outside the cluster.
-    Named(Option<Arc<str>>),
-    /// Of the cluster, and nobody knows whose.
-    Unnamed,
-}
-
-fn name_end(draft: &mut Draft<'_>, directory: &Directory, end: &EndRoles) -> End {
-    if draft.is_named(end) {
-        return End::Named(None);
-    }
-    let Some(address) = draft.address(end.address) else { return End::Named(None) };
-    let (start, last) = draft.lifetime();
-    match directory.owner(address, start, last) {
-        Some(owner) => {
-            if let Owner::Pod(pod) = &owner {
-                draft.put_text(end.pod_name, &pod.name);
-                draft.put_text(end.pod_namespace, &pod.namespace);
+impl<'c> Findings<'c> {
+    /// What there is to fill in for a role; it takes the place of what the record says.
+    pub(crate) fn filled(&self, role: Role) -> Option<Filled<'c>> {
+        let text = |text: &'c str| Some(Filled::Text(text)).filter(|_| !text.is_empty());
+        let pod = |owner: Option<&'c Owner>| match owner {
+            Some(Owner::Pod(pod)) => Some(pod),
+            _ => None,
+        };
+        match role {
+            Role::SourcePodName => text(&pod(self.source)?.name),
+            Role::SourcePodNamespace => text(&pod(self.source)?.namespace),
+            Role::SourceNode => text(self.source?.node_name()),
+            Role::DestinationPodName => text(&pod(self.destination)?.name),
+            Role::DestinationPodNamespace => text(&pod(self.destination)?.namespace),
+            Role::DestinationNode => text(self.destination?.node_name()),
+            Role::ServicePortName => text(&self.service?.0.name),
+            Role::ServicePort => self.service.map(|(service, _)| Filled::Number(service.port.into())),
+            Role::ClusterIp => {
+                self.service.filter(|(service, _)| service.by_cluster_ip).map(|(_, ip)| Filled::Address(ip))
             }
-            draft.put_text(end.node, owner.node_name());
-            End::Named(Some(Arc::clone(owner.node_name())))
+            _ => None,
         }
-        None if directory.is_in_cluster(address) => End::Unnamed,
-        None => End::Named(None),
     }
+
+    /// The field that a value goes to where the record has none for its role.
+    pub(crate) const fn field(&self, key: Key, value: &Filled<'_>) -> Key {
+        match value {
+            Filled::Address(IpAddr::V6(_)) => CLUSTER_IP_V6,
+            _ => key,
+        }
+    }
+}
+
+/// Asks the directory for what the record does not say.
+pub(crate) fn find<'c>(
+    facts: &impl Facts,
+    members: &'c mut Members,
+    lookups: &'c mut Lookups,
+) -> Findings<'c> {
+    let generation = lookups.refresh();
+    let nothing =
+        Findings { naming: Naming::Complete, member: None, source: None, destination: None, service: None };
+    let Some(member) = members.of(facts.origin(), lookups.directory(), generation) else { return nothing };
+    let source = end_slot(facts, lookups, &SOURCE);
+    let destination = end_slot(facts, lookups, &DESTINATION);
+    let service = service_slot(facts, lookups);
+
+    // Nothing is asked from here on.
+    let lookups = &*lookups;
+    let source = source.map(|slot| lookups.whose(Side::Source, slot));
+    let destination = destination.map(|slot| lookups.whose(Side::Destination, slot));
+    let service = service.and_then(|(slot, address)| Some((lookups.service(slot)?, address)));
+    let owner = |whose: Option<&'c Whose>| match whose {
+        Some(Whose::Owned(owner)) => Some(owner),
+        _ => None,
+    };
+    let mut findings = Findings {
+        member: Some(member),
+        source: owner(source),
+        destination: owner(destination),
+        service,
+        ..nothing
+    };
+    let of_other_node = |exporter: &Arc<str>| findings.source.is_some_and(|s| s.node_name() != exporter);
+    let is_service = service.is_some() || !facts.text(Role::ServicePortName).is_empty();
+    findings.naming = match (source, destination) {
+        _ if member.ours && member.node.as_ref().is_some_and(of_other_node) => Naming::OtherSide,
+        (Some(Whose::Unnamed), _) => Naming::Incomplete,
+        // A Service's own address has no owner and needs none.
+        (_, Some(Whose::Unnamed)) if !is_service => Naming::Incomplete,
+        _ => Naming::Complete,
+    };
+    findings
+}
+
+/// The roles of one end of a flow.
+#[derive(Debug)]
+pub(crate) struct EndRoles {
+    side: Side,
+    address: Role,
+    pub(crate) pod_name: Role,
+    pub(crate) node: Role,
+}
+
+const SOURCE: EndRoles = EndRoles {
+    side: Side::Source,
+    address: Role::SourceAddress,
+    pod_name: Role::SourcePodName,
+    node: Role::SourceNode,
+};
+
+const DESTINATION: EndRoles = EndRoles {
+    side: Side::Destination,
+    address: Role::DestinationAddress,
+    pod_name: Role::DestinationPodName,
+    node: Role::DestinationNode,
+};
+
+/// Whose an end of the flow is; `None` where the record says so itself or has no address.
+fn end_slot(facts: &impl Facts, lookups: &mut Lookups, end: &EndRoles) -> Option<Slot> {
+    let address = if facts.is_named(end) { None } else { facts.address(end.address) }?;
+    let (start, last) = facts.lifetime();
+    Some(lookups.find(end.side, address, start, last))
 }
 
 /// The Service that was dialled: at its ClusterIP, at the address before translation, or at the destination
 /// itself where the exporter sees flows before translation.
-fn name_service(draft: &mut Draft<'_>, directory: &Directory) {
-    if !draft.text(Role::ServicePortName).is_empty() {
-        return;
+fn service_slot(facts: &impl Facts, lookups: &mut Lookups) -> Option<(Slot, IpAddr)> {
+    if !facts.text(Role::ServicePortName).is_empty() {
+        return None;
     }
-    let Some(protocol) = draft.number(Role::Protocol).and_then(|number| u8::try_from(number).ok()) else {
-        return;
-    };
-    let service_port = draft.port(Role::ServicePort);
-    let candidates: [(Option<IpAddr>, u16); 3] = [
-        (draft.address(Role::ClusterIp), service_port),
-        (draft.address(Role::Dialled), service_port),
-        (draft.address(Role::DestinationAddress), draft.port(Role::DestinationPort)),
-    ];
-    for (address, port) in candidates {
-        let Some(address) = address.filter(|_| port != 0) else { continue };
-        let Some(service) = directory.service(address, port, protocol) else { continue };
-        draft.put_text((Role::ServicePortName, "destinationServicePortName"), &service.name);
-        draft.put((Role::ServicePort, "destinationServicePort"), Value::Unsigned(service.port.into()));
-        if service.by_cluster_ip {
-            let name = if address.is_ipv4() { "destinationClusterIP" } else { "destinationClusterIPv6" };
-            draft.put((Role::ClusterIp, name), Value::Address(address));
-        }
-        return;
-    }
+    let protocol = u8::try_from(facts.number(Role::Protocol)?).ok()?;
+    let service_port = facts.port(Role::ServicePort);
+    [
+        (Role::ClusterIp, service_port),
+        (Role::Dialled, service_port),
+        (Role::DestinationAddress, facts.port(Role::DestinationPort)),
+    ]
+    .into_iter()
+    .filter(|(_, port)| *port != 0)
+    .find_map(|(role, port)| {
+        let address = facts.address(role)?;
+        Some((lookups.find_service(address, port, protocol)?, address))
+    })
 }
 
-impl<'a> Draft<'a> {
-    /// Whether the record or an earlier look-up names this end.
-    pub(crate) fn is_named(&self, end: &EndRoles) -> bool {
-        !self.text(end.pod_name.0).is_empty() || !self.text(end.node.0).is_empty()
+/// Fills in what the directory knows and the record does not say.
+pub(crate) fn fill(draft: &mut Draft<'_>, members: &mut Members, lookups: &mut Lookups) -> Naming {
+    let findings = find(draft, members, lookups);
+    if let Some(member) = findings.member {
+        draft.of_cluster = true;
+        draft.exporter_node = member.node.clone();
     }
-
-    /// Start and end of the flow by our clock, milliseconds since 1970; the export time where the record does
-    /// not say.
-    fn lifetime(&self) -> (i64, i64) {
-        let export = i64::try_from(self.origin.export_ms).unwrap_or(i64::MAX);
-        let time = |role| self.number(role).and_then(|millis| i64::try_from(millis).ok());
-        let end = time(Role::EndMilliseconds).or_else(|| time(Role::End)).unwrap_or(export);
-        let start = time(Role::Start).unwrap_or(end);
-        (start.saturating_add(self.origin.skew_ms), end.saturating_add(self.origin.skew_ms))
-    }
-
-    /// Puts a text where the role's field is, or adds the field.
-    fn put_text(&mut self, field: (Role, &'static str), text: &str) {
-        if !text.is_empty() {
-            self.put(field, Value::String(Cow::Owned(text.to_owned())));
+    for (role, key) in FILLED {
+        if let Some(value) = findings.filled(role) {
+            draft.put(role, findings.field(key, &value), value);
         }
     }
+    findings.naming
+}
 
+impl Draft<'_> {
     /// Puts a value where the role's field is, or adds the field.
-    fn put(&mut self, (role, name): (Role, &'static str), value: Value<'a>) {
+    fn put(&mut self, role: Role, key: Key, value: Filled<'_>) {
+        let value = match value {
+            Filled::Text(text) => Value::String(Cow::Owned(text.to_owned())),
+            Filled::Number(number) => Value::Unsigned(number),
+            Filled::Address(ip) => Value::Address(ip),
+        };
         match self.places.place(role).and_then(|place| self.document.fields.get_mut(place)) {
             Some((_, old)) => *old = value,
             None => {
                 self.places.set(role, self.document.fields.len());
-                self.document.fields.push((Cow::Borrowed(name), value));
+                self.document.fields.push((Cow::Borrowed(key.name), value));
             }
         }
     }
+}
 
-    /// The role's text, empty where there is none.
-    pub(crate) fn text(&self, role: Role) -> &str {
+impl Facts for Draft<'_> {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn text(&self, role: Role) -> &str {
         self.places.text(&self.document, role)
     }
 
-    /// The role's number.
-    pub(crate) fn number(&self, role: Role) -> Option<u64> {
+    fn number(&self, role: Role) -> Option<u64> {
         self.places.number(&self.document, role)
     }
 
-    /// The role's port, 0 where there is none.
-    pub(crate) fn port(&self, role: Role) -> u16 {
-        self.places.port(&self.document, role)
-    }
-
-    /// The role's address, unless it is all zeroes.
-    pub(crate) fn address(&self, role: Role) -> Option<IpAddr> {
+    fn address(&self, role: Role) -> Option<IpAddr> {
         self.places.address(&self.document, role)
     }
 }

@@ -133,11 +133,6 @@ impl Places {
         }
     }
 
-    /// The role's port or other small number, 0 where there is none.
-    pub(crate) fn port(&self, document: &Document<'_>, role: Role) -> u16 {
-        self.number(document, role).and_then(|number| u16::try_from(number).ok()).unwrap_or_default()
-    }
-
     /// The role's address, unless it is all zeroes.
     pub(crate) fn address(&self, document: &Document<'_>, role: Role) -> Option<std::net::IpAddr> {
         match self.value(document, role)? {

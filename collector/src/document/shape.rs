@@ -162,7 +162,14 @@ pub(crate) fn shape<'a, 't: 'a>(
     if !beyond.is_empty() {
         fields.push((Cow::Borrowed(super::unknown::FIELD), Value::Object(beyond)));
     }
-    let timestamp = timestamp(origin, window, &mut fields, &mut adjustments);
+    let (timestamp, outside) = timestamp(origin, window);
+    if outside {
+        adjustments.outside_window = 1;
+        let export = i64::try_from(origin.export_ms).unwrap_or(i64::MAX);
+        if export <= LAST_MILLISECOND {
+            fields.push((Cow::Borrowed("exportTime"), Value::Time(export)));
+        }
+    }
     let mut document = Document { id: DocumentId([0; 15]), timestamp, host: origin.exporter, fields };
     document.id = identity(origin, &document, &places, totals);
     let destination_copy = is_destination_copy(&document, &places);
@@ -184,28 +191,17 @@ fn is_destination_copy(document: &Document<'_>, places: &Places) -> bool {
         && places.place(Role::FlowId).is_none()
         && places.text(document, Role::SourcePodName).is_empty()
         && !places.text(document, Role::DestinationPodName).is_empty()
-        && !document.fields.iter().any(|(name, _)| name.ends_with("FromDestinationNode"))
+        && !document.fields.iter().any(|(name, _)| name.ends_with(OF_DESTINATION_NODE))
 }
 
-/// `@timestamp`: the export time, or the receive time where the export time cannot be true.
-fn timestamp(
-    origin: &Origin,
-    window: Window,
-    fields: &mut Vec<(Cow<'_, str>, Value<'_>)>,
-    adjustments: &mut Adjustments,
-) -> i64 {
+/// `@timestamp`: the export time, or the receive time where the export time cannot be true; and whether that is so.
+pub(crate) fn timestamp(origin: &Origin, window: Window) -> (i64, bool) {
     let received = origin.received_ms;
     let export = i64::try_from(origin.export_ms).unwrap_or(i64::MAX);
     let past = i64::try_from(window.past.as_millis()).unwrap_or(i64::MAX);
     let future = i64::try_from(window.future.as_millis()).unwrap_or(i64::MAX);
-    if export >= received.saturating_sub(past) && export <= received.saturating_add(future) {
-        return export;
-    }
-    adjustments.outside_window = 1;
-    if export <= LAST_MILLISECOND {
-        fields.push((Cow::Borrowed("exportTime"), Value::Time(export)));
-    }
-    received
+    let inside = export >= received.saturating_sub(past) && export <= received.saturating_add(future);
+    if inside { (export, false) } else { (received, true) }
 }
 
 fn identity(origin: &Origin, document: &Document<'_>, places: &Places, totals: [u64; 4]) -> DocumentId {
@@ -218,15 +214,7 @@ fn identity(origin: &Origin, document: &Document<'_>, places: &Places, totals: [
         Some(((flow_id, end_ms), end_reason)) => {
             FlowIdentity { domain: origin.domain, flow_id, end_ms, end_reason, totals }.id()
         }
-        None => WireIdentity {
-            exporter: origin.exporter,
-            domain: origin.domain,
-            export_ms: origin.export_ms,
-            sequence: origin.sequence,
-            place: origin.place,
-            octets: origin.octets,
-        }
-        .id(),
+        None => WireIdentity::of(origin).id(),
     }
 }
 
@@ -242,7 +230,7 @@ const fn note_total(key: ElementKey, number: u64, totals: &mut [u64; 4]) {
 }
 
 /// The document's value of a wire value; `None` where there is nothing to say.
-fn converted<'a>(
+pub(crate) fn converted<'a>(
     key: ElementKey,
     value: wire::Value<'a>,
     adjustments: &mut Adjustments,
@@ -285,8 +273,12 @@ fn converted<'a>(
 /// An address that is all zeroes says "does not apply" and is left out, but for those of the v0.9 template, where
 /// existing searches ask for 0.0.0.0.
 const fn address<'a>(key: ElementKey, ip: IpAddr) -> Option<Value<'a>> {
-    let kept = matches!((key.enterprise, key.id), (IANA, 8 | 12 | 27 | 28) | (ANTREA_LEGACY, 106));
-    if ip.is_unspecified() && !kept { None } else { Some(Value::Address(ip)) }
+    if ip.is_unspecified() && !keeps_zero_address(key) { None } else { Some(Value::Address(ip)) }
+}
+
+/// Whether an element's address stays in the document although it is all zeroes.
+pub(crate) const fn keeps_zero_address(key: ElementKey) -> bool {
+    matches!((key.enterprise, key.id), (IANA, 8 | 12 | 27 | 28) | (ANTREA_LEGACY, 106))
 }
 
 /// A list of RFC 6313 as an array; records in it as objects.
@@ -343,5 +335,8 @@ fn hex(octets: &[u8]) -> String {
 /// The largest number that an index's `long` holds.
 const LARGEST: u64 = i64::MAX as u64;
 
+/// How the names of the destination's Node's counters end.
+pub(crate) const OF_DESTINATION_NODE: &str = "FromDestinationNode";
+
 /// paddingOctets (IE 210): fills records up and says nothing.
-const PADDING: ElementKey = ElementKey::iana(210);
+pub(crate) const PADDING: ElementKey = ElementKey::iana(210);

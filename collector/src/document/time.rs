@@ -26,6 +26,43 @@ pub fn write(millis: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&text);
 }
 
+/// Writes times as [`write`] does, and keeps the last day's text: a moment's records are of one or two days.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DateText {
+    day: Option<i64>,
+    text: [u8; 24],
+}
+
+impl DateText {
+    /// Appends `2026-11-22T20:00:00.000Z`.
+    pub(crate) fn write(&mut self, millis: i64, out: &mut Vec<u8>) {
+        let millis = millis.clamp(0, LAST_MILLISECOND);
+        let (day, of_day) = (millis / DAY_MILLIS, millis % DAY_MILLIS);
+        if self.day != Some(day) {
+            self.day = Some(day);
+            let mut text = Vec::with_capacity(24);
+            write(day * DAY_MILLIS, &mut text);
+            self.text.copy_from_slice(&text);
+        }
+        let of_day = u32::try_from(of_day).unwrap_or_default();
+        let (seconds, millis) = (of_day / 1000, of_day % 1000);
+        let (minutes, seconds) = (seconds / 60, seconds % 60);
+        let text = &mut self.text;
+        [text[11], text[12]] = two_digits(minutes / 60);
+        [text[14], text[15]] = two_digits(minutes % 60);
+        [text[17], text[18]] = two_digits(seconds);
+        [text[20], text[21]] = two_digits(millis / 10);
+        text[22] = two_digits(millis % 10)[1];
+        out.extend_from_slice(text);
+    }
+}
+
+/// Two digits of a number below 100.
+fn two_digits(number: u32) -> [u8; 2] {
+    let digit = |digit: u32| b'0' | u8::try_from(digit).unwrap_or_default();
+    [digit(number / 10), digit(number % 10)]
+}
+
 /// Year, month and day of a number of days since 1970-01-01, by counting from 0000-03-01, so that the leap day is
 /// the last of a year.
 pub fn civil(days: i64) -> (i64, i64, i64) {
@@ -76,10 +113,14 @@ mod tests {
     #[test]
     fn agrees_with_the_calendar_library() {
         // Every 9 days and some odd milliseconds: 325,000 times from 1970 to 9999.
-        let mut millis = 0;
+        let (mut millis, mut dates) = (0, DateText::default());
         while millis <= LAST_MILLISECOND {
             let stamp = jiff::Timestamp::from_millisecond(millis).unwrap();
             assert_eq!(text(millis), format!("{stamp:.3}"));
+            let mut again = Vec::new();
+            dates.write(millis, &mut again);
+            dates.write(millis + 59_999, &mut again);
+            assert_eq!(String::from_utf8(again).unwrap(), text(millis) + &text(millis + 59_999));
             millis += 9 * DAY_MILLIS + 12_345_678;
         }
     }

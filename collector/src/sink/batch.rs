@@ -3,8 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use podflow_ipfix::collect::DataRecord;
+
 use crate::config::{BatchLimits, Config, Store as StoreConfig};
 use crate::document::model::Document;
+use crate::document::shape::Origin;
+use crate::document::{Builder, Lined};
 use crate::store;
 
 use super::Sink;
@@ -64,6 +68,25 @@ impl Batches {
             }
         };
         batch.documents >= self.limits.documents || octets >= self.limits.octets
+    }
+
+    /// Adds a record's document without making it, where the store takes lines and the record is plain; answers also
+    /// whether the batch is full now.
+    pub(crate) fn add_record(
+        &self,
+        batch: &mut Batch,
+        builder: &mut Builder,
+        origin: &Origin,
+        record: &DataRecord<'_>,
+    ) -> (Lined, bool) {
+        let Content::Bulk(body) = &mut batch.content else { return (Lined::NotPlain, false) };
+        let lined = body.add_record(&self.index_prefix, builder, origin, record);
+        if !matches!(lined, Lined::Written(_)) {
+            return (lined, false);
+        }
+        batch.opened.get_or_insert_with(Instant::now);
+        batch.documents += 1;
+        (lined, batch.documents >= self.limits.documents || body.octets() >= self.limits.octets)
     }
 
     /// Whether a batch waited long enough.

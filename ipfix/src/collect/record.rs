@@ -1,6 +1,7 @@
 //! One record, borrowed from its message, and its fields.
 
 use std::slice;
+use std::sync::Arc;
 
 use super::options::{ExporterOptions, Sampling};
 use crate::element::ElementKey;
@@ -14,7 +15,7 @@ use crate::value::{ListContext, Value, read_value};
 pub struct DataRecord<'a> {
     pub(super) header: MessageHeader,
     pub(super) place: u32,
-    pub(super) template: &'a CompiledTemplate,
+    pub(super) template: &'a Arc<CompiledTemplate>,
     pub(super) octets: &'a [u8],
     pub(super) context: ListContext<'a>,
     pub(super) options: &'a ExporterOptions,
@@ -53,12 +54,17 @@ impl<'a> DataRecord<'a> {
     }
 
     /// Its template.
-    pub const fn template(&self) -> &'a CompiledTemplate {
+    pub fn template(&self) -> &'a CompiledTemplate {
+        self.template
+    }
+
+    /// Its template, to be kept: while somebody has it, no other template has its address.
+    pub const fn shared_template(&self) -> &'a Arc<CompiledTemplate> {
         self.template
     }
 
     /// Whether it is an options record: about the exporter, not a flow.
-    pub const fn is_options(&self) -> bool {
+    pub fn is_options(&self) -> bool {
         self.template.is_options()
     }
 
@@ -81,6 +87,25 @@ impl<'a> DataRecord<'a> {
         self.options.sampling.get(&named.unwrap_or(0)).copied()
     }
 
+    /// Its fields in order, each with the octets that it has on the wire.
+    pub fn octet_fields(&self) -> impl Iterator<Item = (&'a TemplateField, &'a [u8])> + use<'a> {
+        let mut reader = Reader::new(self.octets);
+        // The record was measured with the same template when its message was checked.
+        self.template.fields().iter().map_while(move |field| Some((field, reader.field(field.length).ok()?)))
+    }
+
+    /// The value of one of its fields, from the octets that it has on the wire.
+    pub fn value(&self, field: &TemplateField, octets: &'a [u8]) -> Value<'a> {
+        let value = read_value(field.data_type, octets, &self.context);
+        match (value, self.header.uptime) {
+            (Value::Milliseconds(moment), Some(uptime)) if field.since_start => {
+                let moment = u32::try_from(moment).unwrap_or(u32::MAX);
+                Value::Milliseconds(uptime.date(moment))
+            }
+            (value, _) => value,
+        }
+    }
+
     /// Its fields in order. Allocates only for ill-formed strings and for lists.
     pub fn fields(&self) -> Fields<'a> {
         Fields { fields: self.template.fields().iter(), reader: Reader::new(self.octets), record: *self }
@@ -101,14 +126,7 @@ impl<'a> Iterator for Fields<'a> {
         let field = self.fields.next()?;
         // The record was measured with the same template when its message was checked.
         let octets = self.reader.field(field.length).ok()?;
-        let value = read_value(field.data_type, octets, &self.record.context);
-        match (value, self.record.header.uptime) {
-            (Value::Milliseconds(moment), Some(uptime)) if field.since_start => {
-                let moment = u32::try_from(moment).unwrap_or(u32::MAX);
-                Some((field, Value::Milliseconds(uptime.date(moment))))
-            }
-            (value, _) => Some((field, value)),
-        }
+        Some((field, self.record.value(field, octets)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 
-use crate::document::model::Document;
-use crate::document::{json, time};
+use podflow_ipfix::collect::DataRecord;
+
+use crate::document::model::{Document, DocumentId};
+use crate::document::shape::Origin;
+use crate::document::{Builder, Lined, json, time};
 
 /// Documents on their way, as the lines that are sent.
 #[derive(Clone, Debug, Default)]
@@ -12,21 +15,60 @@ pub(crate) struct Body {
     lines: Vec<u8>,
     /// Where each document's action line begins.
     starts: Vec<usize>,
+    action: Action,
+}
+
+/// How action lines of a day begin.
+#[derive(Clone, Debug, Default)]
+struct Action {
+    day: Option<i64>,
+    text: Vec<u8>,
+}
+
+impl Action {
+    /// Appends the action line of a document, with its end.
+    fn write(&mut self, index_prefix: &str, timestamp: i64, id: DocumentId, lines: &mut Vec<u8>) {
+        let of = timestamp.div_euclid(time::DAY_MILLIS);
+        if self.day != Some(of) {
+            self.day = Some(of);
+            self.text.clear();
+            self.text.extend_from_slice(br#"{"create":{"_index":""#);
+            self.text.extend_from_slice(index_prefix.as_bytes());
+            day(timestamp, &mut self.text);
+            self.text.extend_from_slice(br#"","_id":""#);
+        }
+        lines.extend_from_slice(&self.text);
+        lines.extend_from_slice(&id.text());
+        lines.extend_from_slice(b"\"}}\n");
+    }
 }
 
 impl Body {
     /// Adds a document for its day's index.
     pub(crate) fn add(&mut self, index_prefix: &str, document: &Document<'_>) {
         self.starts.push(self.lines.len());
-        let lines = &mut self.lines;
-        lines.extend_from_slice(br#"{"create":{"_index":""#);
-        lines.extend_from_slice(index_prefix.as_bytes());
-        day(document.timestamp, lines);
-        lines.extend_from_slice(br#"","_id":""#);
-        lines.extend_from_slice(&document.id.text());
-        lines.extend_from_slice(b"\"}}\n");
-        json::write(document, lines);
-        lines.push(b'\n');
+        self.action.write(index_prefix, document.timestamp, document.id, &mut self.lines);
+        json::write(document, &mut self.lines);
+        self.lines.push(b'\n');
+    }
+
+    /// Adds a plain record's document for its day's index, straight from the wire.
+    pub(crate) fn add_record(
+        &mut self,
+        index_prefix: &str,
+        builder: &mut Builder,
+        origin: &Origin,
+        record: &DataRecord<'_>,
+    ) -> Lined {
+        let start = self.lines.len();
+        let action = &mut self.action;
+        let begin = |timestamp, id, lines: &mut Vec<u8>| action.write(index_prefix, timestamp, id, lines);
+        let lined = builder.line(origin, record, &mut self.lines, begin);
+        if matches!(lined, Lined::Written(_)) {
+            self.lines.push(b'\n');
+            self.starts.push(start);
+        }
+        lined
     }
 
     /// How many octets.
@@ -101,7 +143,6 @@ pub(crate) fn day(millis: i64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::model::DocumentId;
 
     fn body(documents: u8) -> Body {
         let mut body = Body::default();
