@@ -248,6 +248,27 @@ async fn aggregations_answer_to_the_letter() {
     }
 }
 
+/// Beyond 2^53 a double and the next number are one: what is stepped through must be counted.
+#[tokio::test]
+async fn a_histogram_of_tiny_intervals_ends() {
+    let server = server();
+    for interval in [1e-300, 5e-324, 1e-17, 1e-13, 1e-3] {
+        let histogram = json!({"histogram": {"field": "ipfix.bytes", "interval": interval}});
+        for query in [json!({"match_all": {}}), json!({"term": {"ipfix.bytes": 99}})] {
+            let body = json!({"size": 0, "query": query, "aggs": {"a": histogram}});
+            let (status, shown) = server.call(Method::POST, "/flow-*/_search", &body.to_string()).await;
+            let several = query["match_all"].is_object();
+            match shown["aggregations"]["a"]["buckets"].as_array() {
+                Some(buckets) => assert!(!several && buckets.len() == 1, "{interval}: {shown}"),
+                None => assert_eq!(
+                    shown["error"]["caused_by"]["type"], "too_many_buckets_exception",
+                    "{status} {shown}"
+                ),
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn siblings_and_globals_see_beyond_their_level() {
     let server = server();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use nix::sys::resource::{Resource, setrlimit};
 use podflow_collector::es;
 use podflow_collector::store::{Options, Store};
 use proptest::prelude::*;
@@ -124,7 +125,11 @@ const TEXTS: &[&str] = &[
     "-",
 ];
 
+/// Address space of this process: a question that takes memory without end fails here, not the whole machine.
+const MOST_MEMORY: u64 = 8 << 30;
+
 static ROUTER: LazyLock<(Router, tempfile::TempDir, tokio::runtime::Runtime)> = LazyLock::new(|| {
+    setrlimit(Resource::RLIMIT_AS, MOST_MEMORY, MOST_MEMORY).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let options = Options { keep: Duration::MAX, ..Options::default() };
     let store = Store::open(folder.path(), options).unwrap();

@@ -333,15 +333,16 @@ impl<'r> Renderer<'r> {
                 }
             }
             if let Some((first, last)) = ends {
-                if last - first >= real(i64::try_from(MOST_BUCKETS).unwrap_or(i64::MAX)) {
+                let span = last - first;
+                if !span.is_finite() || span >= real(i64::try_from(MOST_BUCKETS).unwrap_or(i64::MAX)) {
                     return Err(too_many(MOST_BUCKETS + 1));
                 }
-                steps.clear();
-                let mut at = first;
-                while at <= last {
-                    steps.push(at);
-                    at += 1.0;
-                }
+                // Counted from the first: beyond 2^53 adding one to a double leaves it as it is.
+                steps = (0..)
+                    .map(f64::from)
+                    .map_while(|more: f64| (more <= span).then_some(first + more))
+                    .collect();
+                steps.dedup();
             }
         }
         let nothing = Bucket::default();
