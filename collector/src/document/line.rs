@@ -69,6 +69,7 @@ impl Lines {
         }
         let findings = find(&wire, members, lookups);
         match findings.naming {
+            Naming::Complete if findings.destination_copy => return Lined::NotPlain,
             Naming::Complete => {}
             Naming::Incomplete => return Lined::NotPlain,
             Naming::OtherSide => return Lined::OtherSide,

@@ -26,6 +26,8 @@ pub mod json;
 pub mod time;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod same;
 #[cfg(test)]
 mod tests;

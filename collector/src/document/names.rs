@@ -49,8 +49,16 @@ pub struct Members {
 pub(crate) struct Member {
     /// Its Node, where that is known.
     pub(crate) node: Option<Arc<str>>,
-    /// Whether it is our agent.
-    ours: bool,
+    agent: Agent,
+}
+
+/// Whose agent an exporter is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Agent {
+    Ours,
+    Antreas,
+    /// Something else, which the configuration lists.
+    Listed,
 }
 
 impl Members {
@@ -74,7 +82,7 @@ impl Members {
             let in_networks = || {
                 self.networks.iter().find(|network| network.contains(&exporter))?;
                 let node = directory.node_with_address(exporter).map(|node| Arc::clone(&node.name));
-                Some(Member { node, ours: false })
+                Some(Member { node, agent: Agent::Listed })
             };
             self.last = Some((domain, exporter, member.or_else(in_networks)));
         }
@@ -91,9 +99,9 @@ impl Members {
         self.ours.clear();
         self.antreas.clear();
         for node in directory.nodes() {
-            let member = |ours| Member { node: Some(Arc::clone(&node.name)), ours };
-            self.ours.insert(observation_domain(&self.cluster, &node.name), member(true));
-            self.antreas.insert(antrea_observation_domain(&node.name), member(false));
+            let member = |agent| Member { node: Some(Arc::clone(&node.name)), agent };
+            self.ours.insert(observation_domain(&self.cluster, &node.name), member(Agent::Ours));
+            self.antreas.insert(antrea_observation_domain(&node.name), member(Agent::Antreas));
         }
     }
 }
@@ -104,6 +112,8 @@ pub(crate) struct Findings<'c> {
     pub(crate) naming: Naming,
     /// The exporter, where it is of this cluster.
     pub(crate) member: Option<&'c Member>,
+    /// The exporter is Antrea's agent on the destination's Node, and the source is on another.
+    pub(crate) destination_copy: bool,
     source: Option<&'c Owner>,
     destination: Option<&'c Owner>,
     service: Option<(&'c ServicePortName, IpAddr)>,
@@ -174,8 +184,14 @@ pub(crate) fn find<'c>(
     lookups: &'c mut Lookups,
 ) -> Findings<'c> {
     let generation = lookups.refresh();
-    let nothing =
-        Findings { naming: Naming::Complete, member: None, source: None, destination: None, service: None };
+    let nothing = Findings {
+        naming: Naming::Complete,
+        member: None,
+        destination_copy: false,
+        source: None,
+        destination: None,
+        service: None,
+    };
     let Some(member) = members.of(facts.origin(), lookups.directory(), generation) else { return nothing };
     let source = end_slot(facts, lookups, &SOURCE);
     let destination = end_slot(facts, lookups, &DESTINATION);
@@ -190,7 +206,7 @@ pub(crate) fn find<'c>(
         Some(Whose::Owned(owner)) => Some(owner),
         _ => None,
     };
-    let mut findings = Findings {
+    let findings = Findings {
         member: Some(member),
         source: owner(source),
         destination: owner(destination),
@@ -198,15 +214,18 @@ pub(crate) fn find<'c>(
         ..nothing
     };
     let of_other_node = |exporter: &Arc<str>| findings.source.is_some_and(|s| s.node_name() != exporter);
+    let from_other_node = member.node.as_ref().is_some_and(of_other_node);
     let is_service = service.is_some() || !facts.text(Role::ServicePortName).is_empty();
-    findings.naming = match (source, destination) {
-        _ if member.ours && member.node.as_ref().is_some_and(of_other_node) => Naming::OtherSide,
+    let destination_copy =
+        member.agent == Agent::Antreas && from_other_node && !facts.text(Role::DestinationPodName).is_empty();
+    let naming = match (source, destination) {
+        _ if member.agent == Agent::Ours && from_other_node => Naming::OtherSide,
         (Some(Whose::Unnamed), _) => Naming::Incomplete,
         // A Service's own address has no owner and needs none.
         (_, Some(Whose::Unnamed)) if !is_service => Naming::Incomplete,
         _ => Naming::Complete,
     };
-    findings
+    Findings { naming, destination_copy, ..findings }
 }
 
 /// The roles of one end of a flow.
@@ -265,6 +284,7 @@ pub(crate) fn fill(draft: &mut Draft<'_>, members: &mut Members, lookups: &mut L
     let findings = find(draft, members, lookups);
     if let Some(member) = findings.member {
         draft.of_cluster = true;
+        draft.destination_copy |= findings.destination_copy;
         draft.exporter_node = member.node.clone();
     }
     for (role, key) in FILLED {
