@@ -77,12 +77,12 @@ pub fn definitions(octets: &[u8]) {
 pub fn saved(octets: &[u8]) {
     let sessions = || UdpSessions::new(Arc::default(), Arc::new(Registry::standard()));
     let mut first = sessions();
-    first.restore(1_000, 5, octets, |_| true);
+    let elements = first.restore(1_000, 5, octets, |_| true).elements;
     let templates =
         |of: &UdpSessions| of.sessions().map(|(_, session, _)| session.template_count()).sum::<usize>();
     let mut second = sessions();
     let restored = second.restore(1_000, 5, &first.save(1_000, 5), |_| true);
-    assert_eq!((restored.damage, restored.templates), (None, templates(&first)));
+    assert_eq!((restored.damage, restored.templates, restored.elements), (None, templates(&first), elements));
     assert_eq!(templates(&first), templates(&second));
 }
 

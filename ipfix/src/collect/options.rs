@@ -148,6 +148,6 @@ impl Facts {
 /// informationElementName.
 const ELEMENT_NAME: ElementKey = ElementKey::iana(341);
 /// Octets of a name: IANA's longest has 47.
-const LONGEST_NAME: usize = 128;
+pub(super) const LONGEST_NAME: usize = 128;
 /// Selectors of one domain: a chassis has one for each interface.
 const MOST_SELECTORS: usize = 1_024;

@@ -13,7 +13,7 @@ use super::summary::{MessageSummary, count};
 use crate::error::DecodeError;
 use crate::limits::Limits;
 use crate::message::{MessageHeader, Version};
-use crate::registry::Registry;
+use crate::registry::{Element, Registry};
 use crate::template::{CompiledTemplate, Templates};
 
 /// How messages reach the collector: decides what a template's life is (RFC 7011 section 8).
@@ -106,6 +106,7 @@ impl CollectingSession {
     pub(super) fn take_over(&mut self, known: &Self, domain: DomainKey) -> bool {
         let Some(state) = known.domains.get(&domain) else { return false };
         self.registry = Arc::clone(&known.registry);
+        self.announced = known.announced;
         self.domains.insert(domain, state.clone());
         true
     }
@@ -261,28 +262,35 @@ impl CollectingSession {
         if heard.is_empty() {
             return false;
         }
-        let before = self.announced;
         heard.tell(&mut self.domains.entry(header.key()).or_default().options);
-        for element in &heard.elements {
+        let [learned, refused] = self.describe(heard.elements.iter().cloned());
+        summary.elements_learned += learned;
+        summary.elements_refused += refused;
+        learned > 0
+    }
+
+    /// Takes descriptions of elements in, for all templates; answers how many were new and how many were refused.
+    pub(super) fn describe(&mut self, elements: impl IntoIterator<Item = Element>) -> [u32; 2] {
+        let [mut learned, mut refused] = [0; 2];
+        for element in elements {
             // What is known stays as it is; our own exporters describe elements that we know.
             if self.registry.lookup(element.key).is_some() {
                 continue;
             }
-            if self.announced >= self.limits.announced_elements || !is_acceptable(element, &self.registry) {
-                summary.elements_refused += 1;
+            if self.announced >= self.limits.announced_elements || !is_acceptable(&element, &self.registry) {
+                refused += 1;
                 continue;
             }
             self.announced += 1;
-            summary.elements_learned += 1;
-            Arc::make_mut(&mut self.registry).add(element.clone());
+            learned += 1;
+            Arc::make_mut(&mut self.registry).add(element);
         }
-        let learned = self.announced > before;
-        if learned {
+        if learned > 0 {
             for ((version, _), domain) in &mut self.domains {
                 domain.compile_again(*version, &self.registry);
             }
         }
-        learned
+        [learned, refused]
     }
 
     /// Takes the templates of a message that is being read as they are compiled now.

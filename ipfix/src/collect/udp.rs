@@ -19,7 +19,7 @@ use crate::registry::Registry;
 #[derive(Debug)]
 pub struct UdpSessions {
     pub(super) limits: Arc<Limits>,
-    registry: Arc<Registry>,
+    pub(super) registry: Arc<Registry>,
     sessions: HashMap<SocketAddr, Entry>,
     ports: HashMap<IpAddr, Vec<u16>>,
 }
@@ -114,6 +114,11 @@ impl UdpSessions {
             self.sessions.insert(from, Entry { session, last_ms: heard_ms });
             self.ports.entry(from.ip()).or_default().push(from.port());
         }
+        self.sessions.get_mut(&from).map(|entry| &mut entry.session)
+    }
+
+    /// The session of an exporter, where there is one.
+    pub(super) fn known_session(&mut self, from: SocketAddr) -> Option<&mut CollectingSession> {
         self.sessions.get_mut(&from).map(|entry| &mut entry.session)
     }
 

@@ -1,8 +1,12 @@
 //! Options records that the collector itself uses: RFC 5610, RFC 7011 section 4.3, sampling.
 
-use super::support::{NOW, message, options_template, receive, records, session, set, template, variable};
-use podflow_ipfix::ElementKey;
-use podflow_ipfix::collect::{NotSent, Sampling, Transport};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::support::{
+    NOW, message, options_template, receive, records, session, set, template, text, variable,
+};
+use podflow_ipfix::collect::{NotSent, Sampling, Transport, UdpSessions};
 use podflow_ipfix::data_type::{DataType, Semantics, Units};
 use podflow_ipfix::export::{
     ExportSettings, ExportingSession, reliability, reliability_template, type_information,
@@ -12,6 +16,7 @@ use podflow_ipfix::message::Version;
 use podflow_ipfix::registry::{Element, Registry};
 use podflow_ipfix::template::{FieldSpecifier, Template, TemplateId};
 use podflow_ipfix::value::Value;
+use podflow_ipfix::{ElementKey, Limits};
 
 const VARIABLE: u16 = 65_535;
 /// privateEnterpriseNumber, informationElementId, type, semantics, name.
@@ -137,4 +142,57 @@ fn an_exporter_describes_itself_behind_its_templates() {
     assert_eq!(seen, ["tenantName=a", "tenantName=b", "tenantName=c"]);
     assert_eq!(expected, 3 + 4, "twice two options records: at first and after 30 seconds");
     assert_eq!(collector.options(Version::Ipfix, 7).unwrap().not_sent, Some(not_sent));
+}
+
+#[test]
+fn described_elements_are_known_after_a_restart() {
+    let limits = Limits { announced_elements: 2, template_lifetime_ms: 60_000, ..Limits::default() };
+    let sessions = || UdpSessions::new(Arc::new(limits.clone()), Arc::new(Registry::standard()));
+    let [lively, silent] =
+        ["[fd00::1]:1000", "10.0.0.1:1000"].map(|text| text.parse::<SocketAddr>().unwrap());
+    let about = [
+        description(4_711, 12, 13, "tenantName"),
+        description(4_711, 13, 2, "tenantNumber"),
+        description(4_711, 14, 2, "beyondTheLimit"),
+    ];
+    let flows = template(256, &[(4_711, 12, VARIABLE), (4_711, 13, 2), (4_711, 14, 2)]);
+    let sets = [options_template(300, 2, &TYPE_INFORMATION), set(300, about.concat()), flows];
+    let mut before = sessions();
+    for (from, at) in [(silent, 5_000), (lively, 30_000)] {
+        let summary = before.receive(at, from, &message(7, 0, &sets), &mut |_| {}).unwrap().summary;
+        assert_eq!((summary.elements_learned, summary.elements_refused), (2, 1));
+    }
+    let saved = before.save(40_000, NOW);
+
+    // 30 seconds later the templates of one exporter have died, and with them what it said.
+    let mut after = sessions();
+    let restored = after.restore(0, NOW + 30_000, &saved, |_| true);
+    assert_eq!((restored.templates, restored.expired, restored.elements), (2, 2, 2));
+    let mut seen = Vec::new();
+    let data = message(7, 9, &[set(256, [&variable("ab")[..], &[1, 0, 0, 9]].concat())]);
+    after.receive(10, lively, &data, &mut |record| seen.push(text(&record))).unwrap();
+    assert_eq!(seen, ["tenantName=ab tenantNumber=256 e4711id14=0009"]);
+    // The bound holds over the restart, under a new port too.
+    let more = message(7, 10, &[set(300, description(4_711, 14, 2, "beyondTheLimit"))]);
+    assert_eq!(after.receive(20, lively, &more, &mut |_| {}).unwrap().summary.elements_refused, 1);
+    let moved = SocketAddr::new(lively.ip(), 2_000);
+    let received = after.receive(30, moved, &more, &mut |_| {}).unwrap();
+    assert_eq!((received.templates_taken_over, received.summary.elements_refused), (true, 1));
+
+    // What our own definitions have come to say meanwhile goes before; damage loses only what stands behind it.
+    let mut registry = Registry::standard();
+    registry.add(Element {
+        key: ElementKey::new(4_711, 12),
+        name: "renter".into(),
+        data_type: DataType::String,
+        semantics: Semantics::Default,
+        units: Units::None,
+    });
+    let mut defined = UdpSessions::new(Arc::new(limits.clone()), Arc::new(registry));
+    assert_eq!(defined.restore(0, NOW, &saved, |_| true).elements, 2, "one of each exporter");
+    let again = sessions().restore(0, NOW, &defined.save(0, NOW), |_| true);
+    assert_eq!((again.templates, again.elements), (4, 2), "definitions are not saved");
+    let damaged = sessions().restore(0, NOW, &saved[..saved.len() - 1], |_| true);
+    assert_eq!((damaged.templates, damaged.elements), (4, 3));
+    assert!(damaged.damage.is_some());
 }
