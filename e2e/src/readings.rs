@@ -3,16 +3,14 @@
 //! Both are brought into one form, so that a test compares them value by value.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::Ipv6Addr;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use podflow_flow::{FIELDS, Field};
+use podflow_ipfix::ElementKey;
 use podflow_ipfix::collect::{CollectingSession, Transport};
-use podflow_ipfix::element::{ANTREA, ANTREA_LEGACY};
+use podflow_ipfix::element::IANA;
 use podflow_ipfix::framing::Framer;
 use podflow_ipfix::limits::Limits;
 use podflow_ipfix::registry::Registry;
@@ -83,21 +81,17 @@ pub fn octets(hex: &str) -> Vec<u8> {
     hex.as_bytes().chunks(2).map(|pair| octet(pair).unwrap_or_else(|_| panic!("not hex: {hex}"))).collect()
 }
 
-/// Reads a stream with `ipfixDump`, which is told our elements' names and types from the table, and nothing else.
+/// Reads a stream with `ipfixDump`, which is told nothing of our elements but what the stream itself says (RFC 5610).
 ///
 /// # Errors
-/// When the program is missing or fails, or prints what cannot be understood.
+/// When the program is missing or fails, or prints what cannot be understood, or one of our elements has another
+/// name there than in our table.
 pub fn ipfix_dump(stream: &[u8]) -> anyhow::Result<Readings> {
     let folder = tempfile::tempdir()?;
-    let (file, elements) = (folder.path().join("stream.ipfix"), folder.path().join("elements.xml"));
+    let file = folder.path().join("stream.ipfix");
     std::fs::write(&file, stream)?;
-    std::fs::write(&elements, element_file()?)?;
-    dump(&file, &elements)
-}
-
-fn dump(file: &Path, elements: &Path) -> anyhow::Result<Readings> {
-    let (file, elements) = (file.to_string_lossy(), elements.to_string_lossy());
-    let text = programs::output("ipfixDump", &["--in", &file, "--element-file", &elements, "--data"])?;
+    let file = file.to_string_lossy();
+    let text = programs::output("ipfixDump", &["--in", &file, "--rfc5610", "--data"])?;
     let mut readings = Readings::default();
     let mut flow: Option<Reading> = None;
     for line in text.lines() {
@@ -105,8 +99,9 @@ fn dump(file: &Path, elements: &Path) -> anyhow::Result<Readings> {
             let id = template.1.split_whitespace().next().unwrap_or_default();
             flow = FLOW_TEMPLATES.contains(&id).then(Reading::new);
         } else if let (Some(flow), Some(field)) = (&mut flow, line.strip_prefix("\t(")) {
-            let (key, value) =
+            let (key, name, value) =
                 dumped_field(field).with_context(|| format!("a field of ipfixDump: {line:?}"))?;
+            check_name(key, name)?;
             flow.insert(key, value);
         } else if line.starts_with("---") || line.starts_with("***") {
             readings.flows.extend(flow.take());
@@ -120,16 +115,25 @@ fn dump(file: &Path, elements: &Path) -> anyhow::Result<Readings> {
 }
 
 /// `55829/101)      sourcePodName : (len: 6) cart-1`
-fn dumped_field(field: &str) -> Option<((u32, u16), String)> {
+fn dumped_field(field: &str) -> Option<((u32, u16), &str, String)> {
     let (key, rest) = field.split_once(')')?;
-    let (_, value) = rest.split_once(" : ")?;
+    let (name, value) = rest.split_once(" : ")?;
     let (enterprise, id) = key.split_once('/').unwrap_or(("0", key));
     let value = match value.strip_prefix("(len: ") {
         Some(string) => string.split_once(") ").map_or("", |(_, string)| string).to_owned(),
         // It writes zeros that others leave out, `fd00:0010::0011`.
         None => value.parse().map_or_else(|_| value.to_owned(), |address: Ipv6Addr| address.to_string()),
     };
-    Some(((enterprise.parse().ok()?, id.parse().ok()?), value))
+    Some(((enterprise.parse().ok()?, id.parse().ok()?), name.trim(), value))
+}
+
+/// Whether the program calls an element as our table does. Its own table has old names of some of IANA's elements.
+fn check_name((enterprise, id): (u32, u16), name: &str) -> anyhow::Result<()> {
+    let key = ElementKey::new(enterprise, id);
+    if let Some(element) = Registry::standard().lookup(key).filter(|_| enterprise != IANA) {
+        anyhow::ensure!(element.name == name, "{key} is {} and not {name}", element.name);
+    }
+    Ok(())
 }
 
 /// A value as `ipfixDump` writes it.
@@ -147,31 +151,6 @@ fn text(value: &Value<'_>) -> String {
 
 fn signed(number: u64) -> Option<i64> {
     number.try_into().ok()
-}
-
-/// The enterprise elements of our records in the XML of IANA's registry, as libfixbuf reads it.
-fn element_file() -> anyhow::Result<String> {
-    let registry = Registry::standard();
-    let mut records = String::new();
-    let is_ours = |field: &&Field| [ANTREA_LEGACY, ANTREA].contains(&field.element.enterprise);
-    for field in FIELDS.iter().filter(is_ours) {
-        let element = registry
-            .lookup(field.element)
-            .with_context(|| format!("{} is not in the registry", field.name))?;
-        writeln!(
-            records,
-            "<record><name>{}</name><dataType>{}</dataType><cert:enterpriseId>{}</cert:enterpriseId>\
-             <elementId>{}</elementId></record>",
-            field.name,
-            element.data_type.name(),
-            field.element.enterprise,
-            field.element.id
-        )?;
-    }
-    Ok(format!(
-        "<?xml version=\"1.0\"?>\n<registry id=\"podflow\" xmlns=\"http://www.iana.org/assignments\" \
-         xmlns:cert=\"http://www.cert.org/ipfix\"><registry id=\"elements\">\n{records}</registry></registry>\n"
-    ))
 }
 
 /// Templates 256 and 257 of every profile.

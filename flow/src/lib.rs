@@ -11,6 +11,8 @@ pub mod record;
 pub mod field;
 pub mod profile;
 
+pub mod session;
+
 pub mod derived;
 pub mod index;
 
@@ -23,3 +25,4 @@ pub use index::IndexType;
 pub use kind::{FlowKind, FlowType, Party};
 pub use profile::Profile;
 pub use record::{Counters, FlowEndReason, FlowRecord};
+pub use session::session;

@@ -1,15 +1,13 @@
 //! Export: reports out of the store, judged and named, into messages, to the collector.
 //!
 //! `transport` connects and carries octets, `session` fills messages and knows which reports each holds,
-//! `options` says what the records are made of, `resend` keeps what was sent until it is safe, `exporter` is the loop that joins them and comes back after a failure.
+//! `resend` keeps what was sent until it is safe, `exporter` is the loop that joins them and comes back after a failure.
 
 mod transport;
 
 mod unacknowledged;
 
 mod resend;
-
-mod options;
 
 mod session;
 

@@ -3,35 +3,24 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context, Result};
+use podflow_flow::session::STATISTICS;
 use podflow_flow::{FlowRecord, Profile, profile};
-use podflow_ipfix::element::IANA;
-use podflow_ipfix::error::{EncodeError, TemplateFault};
-use podflow_ipfix::export::{ExportSettings, ExportingSession, Message};
-use podflow_ipfix::registry::Registry;
-use podflow_ipfix::template::{FieldSpecifier, Template, TemplateId};
+use podflow_ipfix::collect::NotSent;
+use podflow_ipfix::error::EncodeError;
+use podflow_ipfix::export::{ExportSettings, ExportingSession, Message, reliability};
+use podflow_ipfix::template::TemplateId;
+use podflow_ipfix::value::Value;
 
-use super::options;
 use crate::store::{Report, Tally};
 
 /// One transport session's messages.
 pub(crate) struct Session {
     profile: Profile,
-    registry: Registry,
     messages: ExportingSession,
     /// Reports in messages that were not sent yet, in the order of the messages.
     in_hand: VecDeque<Report>,
     /// Sequence number of the next message that is sent. Messages that are sent again count, so it is ours to keep.
     sequence: u32,
-}
-
-/// The template with dateTimeSeconds (flowStartSeconds 150, flowEndSeconds 151) of so many octets: collectors with
-/// Antrea's old definitions take them for numbers of eight.
-fn with_seconds(template: &Template, octets: u16) -> Result<Template, TemplateFault> {
-    let fields = template.fields().iter().map(|field| {
-        let is_seconds = field.element.enterprise == IANA && matches!(field.element.id, 150 | 151);
-        if is_seconds { FieldSpecifier::new(field.element, octets) } else { *field }
-    });
-    Template::new(template.id(), fields.collect())
 }
 
 /// What adding a record did beside adding it.
@@ -43,16 +32,9 @@ pub(crate) struct Added {
 impl Session {
     /// A session that begins with its templates.
     pub(crate) fn new(profile: Profile, seconds_octets: u16, settings: ExportSettings) -> Result<Self> {
-        let registry = Registry::standard();
-        let flows = [profile.template(true)?, profile.template(false)?];
-        let mut templates = flows
-            .iter()
-            .map(|template| with_seconds(template, seconds_octets))
-            .collect::<Result<Vec<_>, _>>()?;
-        templates.extend(options::templates(profile)?);
-        let messages = ExportingSession::new(settings, templates, &registry)
+        let messages = podflow_flow::session(profile, seconds_octets, settings)
             .context("making the export session's templates")?;
-        Ok(Self { profile, registry, messages, in_hand: VecDeque::new(), sequence: 0 })
+        Ok(Self { profile, messages, in_hand: VecDeque::new(), sequence: 0 })
     }
 
     /// Adds the record of a report.
@@ -73,18 +55,14 @@ impl Session {
     /// # Errors
     /// When an options record is not as its template; then the templates went without it.
     pub(crate) fn introduce(&mut self, tally: &Tally, now_ms: u64) -> Result<(), EncodeError> {
+        let outcome = if self.profile.sends_options() {
+            self.messages.set_standing(STATISTICS, [statistics(tally)])
+        } else {
+            Ok(())
+        };
         self.messages.send_templates(now_ms);
-        let outcome = if self.profile.sends_options() { self.add_options(tally, now_ms) } else { Ok(()) };
         self.messages.flush(now_ms);
         outcome
-    }
-
-    fn add_options(&mut self, tally: &Tally, now_ms: u64) -> Result<(), EncodeError> {
-        self.messages.add(now_ms, options::statistics_id(), options::statistics(tally))?;
-        for record in options::types(self.profile, &self.registry) {
-            self.messages.add(now_ms, options::types_id(), record)?;
-        }
-        Ok(())
     }
 
     /// Makes what was added ready to be sent.
@@ -122,7 +100,7 @@ impl Session {
     /// When it is not as its template; then nothing was added.
     pub(crate) fn account(&mut self, tally: &Tally, now_ms: u64) -> Result<(), EncodeError> {
         if self.profile.sends_options() {
-            self.messages.add(now_ms, options::statistics_id(), options::statistics(tally))?;
+            self.messages.add(now_ms, STATISTICS, statistics(tally))?;
             self.messages.flush(now_ms);
         }
         Ok(())
@@ -133,6 +111,13 @@ impl Session {
         self.messages.restart();
         std::mem::take(&mut self.in_hand).into_iter().rev()
     }
+}
+
+/// What was lost before it could be sent (RFC 7011 section 4.3).
+fn statistics(tally: &Tally) -> [Value<'static>; 4] {
+    let not_sent =
+        NotSent { flows: tally.lost_flows, packets: tally.lost_packets, octets: tally.lost_octets };
+    reliability(std::process::id(), not_sent)
 }
 
 #[cfg(test)]
