@@ -25,6 +25,8 @@ pub struct Account {
     waited_for_names: Counter,
     unnamed: Counter,
     adjusted: Family<AdjustedLabel, Counter>,
+    moved_exporters: Counter,
+    evicted_sessions: Counter,
 }
 
 /// Why a decoded record was not stored.
@@ -168,6 +170,16 @@ impl Account {
             "Values that were changed to fit a document, by what was done",
             account.adjusted.clone(),
         );
+        registry.register(
+            "moved_exporters",
+            "UDP exporters that went on under another port, with the templates they had sent before",
+            account.moved_exporters.clone(),
+        );
+        registry.register(
+            "evicted_udp_sessions",
+            "UDP sessions forgotten to make room for new ones, with their templates",
+            account.evicted_sessions.clone(),
+        );
         account
     }
 
@@ -197,6 +209,16 @@ impl Account {
     /// An options record was decoded.
     pub fn options_records(&self, count: u64) {
         self.options_records.inc_by(count);
+    }
+
+    /// A UDP exporter went on under another port, and its templates with it.
+    pub fn exporter_moved(&self) {
+        self.moved_exporters.inc();
+    }
+
+    /// UDP sessions were forgotten at the limit.
+    pub fn sessions_evicted(&self, count: u64) {
+        self.evicted_sessions.inc_by(count);
     }
 
     /// Records were stored for the first time.
@@ -243,6 +265,7 @@ impl Account {
             ("left_out", adjustments.left_out),
             ("unindexed", adjustments.unindexed),
             ("export_time_replaced", adjustments.outside_window),
+            ("ill_formed_text", adjustments.ill_formed),
         ] {
             if count > 0 {
                 self.adjusted.get_or_create(&AdjustedLabel { what }).inc_by(count.into());

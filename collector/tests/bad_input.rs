@@ -4,14 +4,24 @@
 
 mod support;
 
-use support::{Exporter, Running, difference};
+use podflow_ipfix::ElementKey;
+use podflow_ipfix::export::{ExportSettings, ExportingSession};
+use podflow_ipfix::registry::Registry;
+use podflow_ipfix::template::{FieldSpecifier, Template, TemplateId};
+use podflow_ipfix::value::Value;
+use support::{Exporter, Running, difference, now_ms};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 /// The counter of a kind on the metrics page.
 async fn bad_input(collector: &Running, kind: &str) -> u64 {
+    counter(collector, &format!("bad_input_total{{kind=\"{kind}\"}}")).await
+}
+
+/// A counter on the metrics page, 0 where it is not there.
+async fn counter(collector: &Running, name: &str) -> u64 {
     let metrics = collector.text("metrics").await;
-    let start = format!("podflow_collector_bad_input_total{{kind=\"{kind}\"}} ");
+    let start = format!("podflow_collector_{name} ");
     metrics.lines().find_map(|line| line.strip_prefix(&start)).map_or(0, |count| count.parse().unwrap())
 }
 
@@ -116,5 +126,62 @@ async fn octet_by_octet_or_all_at_once_a_stream_is_the_same() {
     let many: Vec<u8> = (0..50).flat_map(|_| exporter.records(3).concat()).collect();
     stream.write_all(&many).await.unwrap();
     collector.until("every record", |status| status["stored"] == 152).await;
+    collector.stop().await;
+}
+
+/// A Service's source NAT gives an exporter a new port after a silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exporter_under_a_new_port_is_read_and_counted() {
+    let collector = Running::start("");
+    let mut exporter = Exporter::udp(7);
+    for (round, moved) in [(1, 0), (2, 1)] {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        for message in exporter.records(5) {
+            socket.send_to(&message, collector.udp).await.unwrap();
+        }
+        collector.until("its records", |status| status["stored"] == round * 5).await;
+        assert_eq!(counter(&collector, "moved_exporters_total").await, moved);
+    }
+    let status = collector.status().await;
+    assert_eq!(status["exporters"][0]["gaps"], 0, "its sequence numbers went on too");
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawals_over_udp_change_nothing_and_are_counted() {
+    let collector = Running::start("");
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut exporter = Exporter::udp(7);
+    let mut withdrawal = vec![0, 10, 0, 24];
+    let seconds = u32::try_from(now_ms() / 1_000).unwrap();
+    withdrawal.extend([seconds, 5, 7].map(u32::to_be_bytes).concat());
+    withdrawal.extend([0, 2, 0, 8, 1, 0, 0, 0]);
+    for message in exporter.records(5).into_iter().chain([withdrawal]).chain(exporter.records(5)) {
+        socket.send_to(&message, collector.udp).await.unwrap();
+    }
+    collector.until("all records", |status| status["stored"] == 10).await;
+    until_bad_input(&collector, "withdrawals_ignored", 1).await;
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_is_not_utf8_is_stored_with_marks_and_counted() {
+    let collector = Running::start("");
+    let id = TemplateId::constant(256);
+    let fields = vec![FieldSpecifier::variable(ElementKey::iana(82))];
+    let template = Template::new(id, fields).unwrap();
+    let mut session =
+        ExportingSession::new(ExportSettings::stream(7), vec![template], &Registry::standard()).unwrap();
+    for octets in [&b"eth\xff0"[..], b"eth1"] {
+        session.add(now_ms(), id, [Value::Octets(octets)]).unwrap();
+    }
+    session.flush(now_ms());
+    let mut stream = TcpStream::connect(collector.tcp).await.unwrap();
+    stream.write_all(&session.next_message().unwrap().octets).await.unwrap();
+    collector.until("both records", |status| status["stored"] == 2).await;
+    assert_eq!(counter(&collector, "adjusted_values_total{what=\"ill_formed_text\"}").await, 1);
+    let found = collector.found(2).await;
+    let names: Vec<_> = found.iter().map(|document| &document["ipfix"]["interfaceName"]).collect();
+    assert!(names.contains(&&"eth\u{fffd}0".into()), "{names:?}");
     collector.stop().await;
 }

@@ -72,6 +72,45 @@ async fn tls_carries_the_same_messages() {
     panic!("nobody told of the handshake that was none");
 }
 
+/// RFC 7011 section 8.1: over TLS as over TCP, data behind a withdrawal is of the template that comes next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_over_tls_takes_effect() {
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().display();
+    certificates(files.path());
+    let listen =
+        format!(", tls: ['127.0.0.1:0'], tlsCertificate: '{path}/cert.pem', tlsKey: '{path}/key.pem'");
+    let collector = Running::listening(tempfile::tempdir().unwrap(), &listen, "");
+    let mut stream = connect(&collector, files.path(), None).await.unwrap();
+    let message = |sequence: u32, sets: &[u8]| {
+        let length = u16::try_from(16 + sets.len()).unwrap();
+        let seconds = u32::try_from(now_ms() / 1_000).unwrap();
+        [&[0, 10][..], &length.to_be_bytes(), &[seconds, sequence, 7].map(u32::to_be_bytes).concat(), sets]
+            .concat()
+    };
+    for (sequence, sets) in [
+        // Template 256: octetDeltaCount of four octets; a record of it.
+        (0, &[0, 2, 0, 12, 1, 0, 0, 1, 0, 1, 0, 4, 1, 0, 0, 8, 0, 0, 0, 9][..]),
+        // It is withdrawn; a data set of the same id.
+        (1, &[0, 2, 0, 8, 1, 0, 0, 0, 1, 0, 0, 8, 0, 0, 0, 5]),
+        // Template 256: packetDeltaCount of four octets.
+        (2, &[0, 2, 0, 12, 1, 0, 0, 1, 0, 2, 0, 4]),
+    ] {
+        stream.write_all(&message(sequence, sets)).await.unwrap();
+    }
+    let mut found: Vec<String> = collector
+        .found(2)
+        .await
+        .iter()
+        .map(|document| {
+            format!("{} {}", document["ipfix"]["octetDeltaCount"], document["ipfix"]["packetDeltaCount"])
+        })
+        .collect();
+    found.sort();
+    assert_eq!(found, ["9 null", "null 5"]);
+    collector.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn client_certificates_are_demanded_where_an_authority_is_given() {
     let files = tempfile::tempdir().unwrap();

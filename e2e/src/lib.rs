@@ -23,6 +23,12 @@ pub mod replay;
 
 pub mod known;
 
+pub mod wire;
+
+pub mod on_wire;
+
+pub mod pdml;
+
 /// Says aloud that a test cannot run here and why; with `CI` set that is a failure, since everything is there.
 ///
 /// # Panics

@@ -146,11 +146,14 @@ fn receive(socket: &UdpSocket, ended: &AtomicBool) -> usize {
 
 /// dumpcap, which comes with tshark.
 #[derive(Debug)]
-struct Capture(Child);
+pub struct Capture(Child);
 
 impl Capture {
-    /// Returns once it captures, in the network namespace of this thread.
-    fn start(port: u16, file: &Path) -> anyhow::Result<Self> {
+    /// Captures what goes to and from a UDP port in the network namespace of this thread; returns once it does.
+    ///
+    /// # Errors
+    /// When the program is missing or does not begin.
+    pub fn start(port: u16, file: &Path) -> anyhow::Result<Self> {
         let filter = format!("udp port {port}");
         let child = Command::new("dumpcap")
             // It ends by itself even when nobody is left to stop it.
@@ -165,7 +168,11 @@ impl Capture {
         Ok(capture)
     }
 
-    fn finish(mut self) -> anyhow::Result<()> {
+    /// Ends it when it has written what it captured.
+    ///
+    /// # Errors
+    /// When it did not end well.
+    pub fn finish(mut self) -> anyhow::Result<()> {
         kill(Pid::from_raw(self.0.id().try_into()?), Signal::SIGINT)?;
         let status = self.0.wait()?;
         if !status.success() {

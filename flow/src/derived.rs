@@ -36,6 +36,11 @@ pub const DERIVED: &[DerivedField] = &[
     derived("servicePair", IndexType::Keyword, "sourceName → namespace/service:port"),
     derived("nodePair", IndexType::Keyword, "source Node → destination Node"),
     derived("exporterNode", IndexType::Keyword, "Node of the exporting agent"),
+    derived(
+        "samplingInterval",
+        IndexType::Long,
+        "one packet of so many was seen: as the record says, else as its exporter announced; counters are as exported",
+    ),
     derived("exportTime", IndexType::Date, "the message's export time where @timestamp could not be it"),
     derived("ingressNetworkPolicyTypeStr", IndexType::Keyword, "kind of the policy that let the flow in"),
     derived("egressNetworkPolicyTypeStr", IndexType::Keyword, "kind of the policy that let the flow out"),

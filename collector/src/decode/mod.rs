@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 use podflow_ipfix::collect::{
-    CollectingSession, DataRecord, MessageSummary, Sequence, Transport, UdpSessions,
+    CollectingSession, DataRecord, MessageSummary, Received, Sequence, Transport, UdpSessions,
 };
 use podflow_ipfix::registry::Registry;
 use podflow_ipfix::{DecodeError, Limits};
@@ -102,7 +102,7 @@ impl Decoder {
                 let mut on_record = record_taker(&mut self.parts, exporter, received_ms);
                 let received = self.udp.receive(now, from, &octets, &mut on_record);
                 drop(on_record);
-                let summary = received.map(|received| received.summary);
+                let summary = received.map(|received| self.account_for(&received));
                 self.settle(exporter, "udp", received_ms, summary, 0);
             }
             Input::Message { connection, kind, from, received_ms, octets, room: _room } => {
@@ -121,6 +121,15 @@ impl Decoder {
                 self.streams.remove(&connection);
             }
         }
+    }
+
+    /// Counts what a datagram did to the table of sessions.
+    fn account_for(&self, received: &Received) -> MessageSummary {
+        if received.templates_taken_over {
+            self.parts.account.exporter_moved();
+        }
+        self.parts.account.sessions_evicted(received.sessions_evicted.into());
+        received.summary
     }
 
     /// Counts what a message was, and says what was wrong with it.
@@ -161,6 +170,16 @@ impl Decoder {
             ("lost_sets", summary.sets_lost, "data sets given up: their template did not come"),
             ("reserved_sets", summary.sets_reserved, "sets with reserved ids skipped"),
             ("templates_refused", summary.templates_refused, "templates refused: the session has too many"),
+            (
+                "withdrawals_ignored",
+                summary.withdrawals_ignored,
+                "withdrawals of templates over UDP, where there are none, or of unknown ones",
+            ),
+            (
+                "descriptions_refused",
+                summary.elements_refused,
+                "descriptions of elements with a name that misleads, or beyond the limit",
+            ),
         ] {
             for _ in 0..count {
                 bad_input.note(exporter, kind, what);

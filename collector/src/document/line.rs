@@ -84,6 +84,10 @@ impl Lines {
             out.truncate(unwritten);
             return Lined::NotPlain;
         }
+        if let Some(interval) = origin.sampling.filter(|_| !plan.has_sampling) {
+            line.out.extend_from_slice(b",\"samplingInterval\":");
+            json::unsigned(interval, line.out);
+        }
         if outside {
             adjustments.outside_window = 1;
             let export = i64::try_from(origin.export_ms).unwrap_or(i64::MAX);

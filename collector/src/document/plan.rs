@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     places: [Option<u16>; ROLES],
     /// Whether the template has the counters of the destination's Node apart.
     pub(crate) has_other_counters: bool,
+    /// Whether the template says itself how packets were sampled.
+    pub(crate) has_sampling: bool,
 }
 
 /// One field.
@@ -57,7 +59,8 @@ impl Plan {
         if record.version() != Version::Ipfix || template.is_options() {
             return None;
         }
-        let mut plan = Self { steps: Vec::new(), places: [None; ROLES], has_other_counters: false };
+        let mut plan =
+            Self { steps: Vec::new(), places: [None; ROLES], has_other_counters: false, has_sampling: false };
         for (place, field) in template.fields().iter().enumerate() {
             if !field.known || field.repeated {
                 return None;
@@ -75,6 +78,7 @@ impl Plan {
             let mut key = vec![b','];
             super::json::string(&field.name, &mut key);
             key.push(b':');
+            plan.has_sampling |= field.name == shape::SAMPLING_INTERVAL;
             plan.has_other_counters |= field.name.ends_with(shape::OF_DESTINATION_NODE);
             let keeps_zero = shape::keeps_zero_address(field.key);
             plan.steps.push(Step { kind, role, keeps_zero, key: key.into() });

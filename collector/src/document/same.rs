@@ -225,7 +225,8 @@ fn compare(message: &[u8], received_ms: i64) -> usize {
     let exporter: IpAddr = "172.18.0.2".parse().unwrap();
     let mut straightly = 0;
     let received = session.receive(0, message, &mut |record| {
-        let origin = Origin::of(&record, exporter, received_ms, 0);
+        let mut origin = Origin::of(&record, exporter, received_ms, 0);
+        origin.sampling = (received_ms % 2 == 0).then_some(100);
         let mut line = b"before".to_vec();
         let mut told = None;
         let lined = straight.line(&origin, &record, &mut line, |timestamp, id, _| {

@@ -46,6 +46,8 @@ pub struct Origin {
     pub octets: u64,
     /// What to add to the exporter's times to have ours, milliseconds.
     pub skew_ms: i64,
+    /// One packet of so many was seen, where the exporter has announced that for this record.
+    pub sampling: Option<u64>,
 }
 
 impl Origin {
@@ -63,6 +65,7 @@ impl Origin {
             place: record.place(),
             octets: xxh3_64(record.octets()),
             skew_ms,
+            sampling: record.sampling().map(|sampling| sampling.interval.min(LARGEST)),
         }
     }
 }
@@ -87,6 +90,8 @@ pub struct Adjustments {
     pub unindexed: u32,
     /// 1 where the export time lay outside the window.
     pub outside_window: u32,
+    /// Strings that were not UTF-8: what was ill-formed is U+FFFD now.
+    pub ill_formed: u32,
 }
 
 /// A document in the making.
@@ -162,6 +167,12 @@ pub(crate) fn shape<'a, 't: 'a>(
     if !beyond.is_empty() {
         fields.push((Cow::Borrowed(super::unknown::FIELD), Value::Object(beyond)));
     }
+    // The counters stay as they were exported: whoever multiplies them knows that it is an estimate.
+    if let Some(interval) = origin.sampling
+        && !fields.iter().any(|(name, _)| name == SAMPLING_INTERVAL)
+    {
+        fields.push((Cow::Borrowed(SAMPLING_INTERVAL), Value::Unsigned(interval)));
+    }
     let (timestamp, outside) = timestamp(origin, window);
     if outside {
         adjustments.outside_window = 1;
@@ -236,6 +247,7 @@ pub(crate) fn converted<'a>(
     adjustments: &mut Adjustments,
 ) -> Option<Value<'a>> {
     let date = value.as_milliseconds();
+    adjustments.ill_formed += u32::from(value.was_ill_formed());
     Some(match value {
         wire::Value::Unsigned(number) if number > LARGEST => {
             adjustments.saturated += 1;
@@ -337,6 +349,9 @@ const LARGEST: u64 = i64::MAX as u64;
 
 /// How the names of the destination's Node's counters end.
 pub(crate) const OF_DESTINATION_NODE: &str = "FromDestinationNode";
+
+/// One packet of so many was seen (IE 34, and what selectors of other elements come to).
+pub(crate) const SAMPLING_INTERVAL: &str = "samplingInterval";
 
 /// paddingOctets (IE 210): fills records up and says nothing.
 pub(crate) const PADDING: ElementKey = ElementKey::iana(210);

@@ -330,3 +330,33 @@ fn ids_depend_on_the_record_and_not_on_its_way() {
     let old = agents_message(Profile::V09, domain, &flow());
     assert_ne!(id(&old, "172.18.0.2"), id(&old, "10.0.0.77"), "others: the place on the wire");
 }
+
+/// A template that names a selector, what the exporter says of two selectors, and a record of each and of a third.
+#[test]
+fn an_announced_sampling_rate_stands_beside_counters_as_they_are() {
+    let [flows, selectors] = [256, 257].map(TemplateId::constant);
+    let fields = |list: &[(u16, u16)]| {
+        list.iter().map(|(id, length)| FieldSpecifier::new(ElementKey::iana(*id), *length)).collect()
+    };
+    let templates = vec![
+        Template::new(flows, fields(&[(302, 1), (1, 4)])).unwrap(),
+        Template::options(selectors, 1, fields(&[(302, 1), (305, 4), (306, 4)])).unwrap(),
+    ];
+    let mut session =
+        ExportingSession::new(ExportSettings::stream(7), templates, &Registry::standard()).unwrap();
+    for (selector, left_out) in [(1, 99), (2, 9)] {
+        session.add(EXPORT_MS, selectors, [selector, 1, left_out].map(Wire::Unsigned)).unwrap();
+    }
+    for selector in 1..=3 {
+        session.add(EXPORT_MS, flows, [selector, 1500].map(Wire::Unsigned)).unwrap();
+    }
+    session.flush(EXPORT_MS);
+    let message = session.next_message().unwrap().octets;
+    let documents = documents(&mut builder(), "10.9.9.9", &message);
+    let seen: Vec<(&Json, &Json)> = documents[2..]
+        .iter()
+        .flatten()
+        .map(|document| (&document["ipfix"]["samplingInterval"], &document["ipfix"]["bytes"]))
+        .collect();
+    assert_eq!(seen, [(&json!(100), &json!(1500)), (&json!(10), &json!(1500)), (&Json::Null, &json!(1500))]);
+}

@@ -102,6 +102,20 @@ impl Running {
         panic!("waited in vain for {what}: {status:#}");
     }
 
+    /// The documents stored, once there are so many to be found.
+    pub async fn found(&self, wanted: usize) -> Vec<Json> {
+        let url = format!("http://{}/es/flow-*/_search?size=1000", self.http);
+        for _ in 0..600 {
+            let answer: Json = reqwest::get(&url).await.unwrap().json().await.unwrap();
+            let hits = answer["hits"]["hits"].as_array().cloned().unwrap_or_default();
+            if hits.len() >= wanted {
+                return hits.into_iter().map(|mut hit| hit["_source"].take()).collect();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("waited in vain for {wanted} documents");
+    }
+
     /// Asks it to stop and waits until it has; gives back the folder.
     pub async fn stop(self) -> TempDir {
         self.shutdown.cancel();

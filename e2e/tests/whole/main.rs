@@ -3,6 +3,8 @@
 
 mod export;
 
+mod exporters;
+
 mod dependencies;
 
 mod stores;
