@@ -13,25 +13,10 @@ use podflow_ipfix::export::{ExportSettings, ExportingSession};
 use podflow_ipfix::registry::Registry;
 use podflow_ipfix::template::{FieldSpecifier, Template, TemplateId};
 use podflow_ipfix::value::Value;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use support::{Exporter, Running, difference, now_ms};
+use support::{Exporter, Running, certificates, difference, now_ms};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio_rustls::TlsConnector;
-
-/// An authority, and a certificate of it for localhost with its key, as PEM files in a folder.
-fn certificates(folder: &Path) -> Identity {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let leaf =
-        CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
-    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
-    std::fs::write(folder.join("cert.pem"), leaf.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
-    Identity { certificate: folder.join("cert.pem"), key: folder.join("key.pem") }
-}
 
 async fn connect(
     collector: &Running,

@@ -146,6 +146,8 @@ pub struct Elasticsearch {
     pub index_prefix: String,
     /// Name of the index template.
     pub template: String,
+    /// Priority of the index template among others.
+    pub template_priority: u64,
     /// Shards of a new index.
     pub shards: u64,
     /// Replicas of a new index; `None` leaves it to `auto_expand_replicas: 0-1`.

@@ -162,6 +162,8 @@ fn elasticsearch(table: &mut Section<'_>) -> Elasticsearch {
         client_certificate: certificate.zip(key),
         index_prefix: index_prefix(table),
         template: table.text("template", "podflow"),
+        // Above Elasticsearch's own templates (up to 150) and those that people write without thinking of it (0 to 100).
+        template_priority: table.number("templatePriority", 200, 0..=1_000_000_000),
         shards: table.number("shards", 1, 1..=1024),
         replicas: match table.number("replicas", AUTO, 0..=AUTO) {
             AUTO => None,
@@ -433,6 +435,23 @@ mod tests {
                 panic!("{file}:\n{faults}");
             }
         }
+    }
+
+    #[test]
+    fn words_that_yaml_takes_for_booleans_are_words() {
+        for (text, expected) in [
+            ("off", Kubernetes::Off),
+            ("'off'", Kubernetes::Off),
+            ("false", Kubernetes::Off),
+            ("on", Kubernetes::On),
+            ("true", Kubernetes::On),
+            ("auto", Kubernetes::Auto),
+        ] {
+            let config = Config::parse(&format!("cluster: {{kubernetes: {text}}}")).unwrap();
+            assert_eq!(config.cluster.kubernetes, expected, "{text}");
+        }
+        let error = Config::parse("store: {kind: off}").unwrap_err().to_string();
+        assert!(error.contains("store.kind") && error.contains("embedded, elasticsearch"), "{error}");
     }
 
     #[test]

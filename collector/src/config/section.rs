@@ -136,7 +136,13 @@ impl<'f> Section<'f> {
     /// One of a few words, or `default`.
     pub(super) fn word<T: Copy>(&mut self, key: &'static str, default: T, words: &[(&str, T)]) -> T {
         let Some(value) = self.take(key) else { return default };
-        let found = words.iter().find(|(word, _)| value.as_str() == Some(word));
+        // YAML reads an unquoted `off` as false.
+        let given = match &value {
+            Value::Bool(true) => Some("on"),
+            Value::Bool(false) => Some("off"),
+            other => other.as_str(),
+        };
+        let found = words.iter().find(|(word, _)| given == Some(word));
         match found {
             Some((_, meaning)) => *meaning,
             None => {

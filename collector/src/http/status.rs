@@ -36,7 +36,9 @@ impl Status {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "started": text(self.started_ms),
-            "store": { "kind": self.sink.kind(), "state": self.sink.state() },
+            "store": {
+                "kind": self.sink.kind(), "state": self.sink.state(), "retention": self.sink.retention(),
+            },
             "export_interval_seconds": self.export_interval.as_secs(),
             "received": { "messages": messages, "records": records, "dropped_messages": counts(dropped_messages) },
             "stored": stored,

@@ -63,6 +63,14 @@ impl Sink {
         }
     }
 
+    /// Who deletes old documents, in a few words.
+    pub(crate) fn retention(&self) -> String {
+        match self {
+            Self::Embedded(_) => "by the store itself".to_owned(),
+            Self::Elasticsearch(server) => server.retention(),
+        }
+    }
+
     /// Documents and octets that wait in the spool.
     pub(crate) fn waiting(&self) -> (u64, u64) {
         match self {

@@ -8,15 +8,18 @@
 )]
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use podflow_collector::app::{self, Listeners};
 use podflow_collector::config::Config;
+use podflow_daemon::tls::Identity;
 use podflow_ipfix::ElementKey;
 use podflow_ipfix::export::{ExportSettings, ExportingSession};
 use podflow_ipfix::registry::Registry;
 use podflow_ipfix::template::{FieldSpecifier, Template, TemplateId};
 use podflow_ipfix::value::Value;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -189,4 +192,18 @@ pub const TEMPLATE: TemplateId = TemplateId::constant(256);
 pub fn now_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     u64::try_from(since.as_millis()).unwrap()
+}
+
+/// An authority, and a certificate of it for localhost with its key, as PEM files in a folder.
+pub fn certificates(folder: &Path) -> Identity {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf =
+        CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    std::fs::write(folder.join("cert.pem"), leaf.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    Identity { certificate: folder.join("cert.pem"), key: folder.join("key.pem") }
 }

@@ -1,5 +1,7 @@
 //! The body of a bulk request: two lines a document, and where each document begins.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use podflow_ipfix::collect::DataRecord;
@@ -32,7 +34,7 @@ impl Action {
         if self.day != Some(of) {
             self.day = Some(of);
             self.text.clear();
-            self.text.extend_from_slice(br#"{"create":{"_index":""#);
+            self.text.extend_from_slice(ACTION);
             self.text.extend_from_slice(index_prefix.as_bytes());
             day(timestamp, &mut self.text);
             self.text.extend_from_slice(br#"","_id":""#);
@@ -124,12 +126,39 @@ impl Sealed {
         body.seal()
     }
 
+    /// The same documents; those for an index of `avoided` go to one whose name has `suffix` behind it.
+    pub(crate) fn beside(self, avoided: &BTreeSet<String>, suffix: &str) -> Self {
+        if avoided.is_empty() {
+            return self;
+        }
+        let mut body = Body::default();
+        for place in 0..self.documents() {
+            let document = self.document(place);
+            body.starts.push(body.lines.len());
+            let name =
+                document.strip_prefix(ACTION).and_then(|rest| rest.split(|octet| *octet == b'"').next());
+            match name {
+                Some(name) if avoided.iter().any(|avoided| avoided.as_bytes() == name) => {
+                    let (head, rest) = document.split_at(ACTION.len() + name.len());
+                    body.lines.extend_from_slice(head);
+                    body.lines.extend_from_slice(suffix.as_bytes());
+                    body.lines.extend_from_slice(rest);
+                }
+                _ => body.lines.extend_from_slice(document),
+            }
+        }
+        body.seal()
+    }
+
     /// Two bodies of half the documents each.
     pub(crate) fn halves(&self) -> (Self, Self) {
         let middle = self.documents() / 2;
         (self.only(0..middle), self.only(middle..self.documents()))
     }
 }
+
+/// How an action line begins.
+const ACTION: &[u8] = br#"{"create":{"_index":""#;
 
 /// `2026.11.22`, the UTC day of a time.
 pub(crate) fn day(millis: i64, out: &mut Vec<u8>) {
@@ -171,6 +200,19 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn documents_go_beside_an_index_that_is_avoided() {
+        let body = body(2).seal();
+        let avoided = |name: &str| BTreeSet::from([name.to_owned()]);
+        let moved = body.clone().beside(&avoided("flow-2026.11.22"), "-podflow");
+        let text = String::from_utf8(moved.lines().to_vec()).unwrap();
+        assert_eq!(text.matches(r#""_index":"flow-2026.11.22-podflow","_id""#).count(), 2, "{text}");
+        assert_eq!(moved.documents(), 2);
+        assert_eq!(text.replace("-podflow", "").as_bytes(), body.lines());
+        let stays = moved.clone().beside(&avoided("flow-2026.11.22"), "-podflow");
+        assert_eq!(stays.lines(), moved.lines(), "moved once");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use elasticsearch::auth::{ClientCertificate, Credentials};
 use elasticsearch::cert::{Certificate, CertificateValidation};
@@ -57,6 +57,18 @@ impl Client {
     /// When no whole answer came, with the server's address and the cause.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Answer> {
         self.request(method, path, "application/json", body).await
+    }
+
+    /// Asks one of the servers for JSON.
+    ///
+    /// # Errors
+    /// As [`Client::send`], and when the answer is not 200 with JSON.
+    pub(crate) async fn get(&self, path: &str) -> Result<serde_json::Value> {
+        let answer = self.send(Method::Get, path, None).await?;
+        if answer.status != 200 {
+            bail!("GET {path}: status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+        }
+        serde_json::from_slice(&answer.body).with_context(|| format!("GET {path}: no JSON"))
     }
 
     /// Sends newline-delimited JSON to one of the servers.

@@ -3,6 +3,10 @@
 
 mod client;
 mod health;
+mod product;
+
+mod foreign;
+mod lifecycle;
 mod prepare;
 mod retention;
 mod template;
@@ -12,10 +16,12 @@ mod concurrency;
 mod send;
 mod verdict;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::Result;
+use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +33,7 @@ use crate::config::{Config, Elasticsearch};
 use super::batch::{Batch, Content};
 use super::dead::DeadLetters;
 use super::spool::{Entry, Spool};
+use lifecycle::Keeper;
 use send::{Patience, Tally};
 use verdict::Trouble;
 
@@ -44,6 +51,10 @@ pub(crate) struct Server {
     spool: Option<Arc<Spool>>,
     spool_after: std::time::Duration,
     spooled: Notify,
+    /// Indices that do not take our documents.
+    avoided: ArcSwap<BTreeSet<String>>,
+    /// Who deletes old indices, once that is known.
+    keeper: OnceLock<Keeper>,
 }
 
 impl Server {
@@ -74,12 +85,19 @@ impl Server {
             spool,
             spool_after: config.spool.as_ref().map(|spool| spool.after).unwrap_or_default(),
             spooled: Notify::new(),
+            avoided: ArcSwap::default(),
+            keeper: OnceLock::new(),
         })
     }
 
     /// How the servers answered last.
     pub(crate) fn state(&self) -> String {
         self.health.text()
+    }
+
+    /// Who deletes old indices, in a few words.
+    pub(crate) fn retention(&self) -> String {
+        self.keeper.get().map_or_else(|| "not known before the server is reached".to_owned(), Keeper::text)
     }
 
     /// Documents and octets that wait in the spool.
@@ -118,23 +136,16 @@ pub(super) async fn run(
     helpers.spawn({
         let (server, stop) = (Arc::clone(&way.server), stop.clone());
         async move {
-            if prepare::prepare(&server, &stop).await {
+            if let Some(keeper) = prepare::prepare(&server, &stop).await {
+                let keeper = server.keeper.get_or_init(|| keeper);
                 prepared_in.send_replace(true);
+                retention::run(&server, keeper, &stop).await;
             }
             // The channel stays open for those who ask later.
             stop.cancelled().await;
         }
     });
     helpers.spawn(way.clone().replay(prepared.clone(), stop.clone()));
-    if let Some(retention) = way.server.config.retention {
-        let (server, stop, mut prepared) = (Arc::clone(&way.server), stop.clone(), prepared.clone());
-        helpers.spawn(async move {
-            let ready = async { prepared.wait_for(|prepared| *prepared).await.is_ok() };
-            if stop.run_until_cancelled(ready).await == Some(true) {
-                retention::run(&server, retention, &stop).await;
-            }
-        });
-    }
     let mut senders = JoinSet::new();
     while let Some(batch) = queue.recv().await {
         let born = batch.born();

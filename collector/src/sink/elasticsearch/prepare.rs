@@ -1,80 +1,109 @@
-//! Before the first document: who is there, and the index template.
+//! Before the first document: who is there, who deletes old indices, the index template, and indices that are there
+//! already.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use elasticsearch::http::Method;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use podflow_daemon::backoff::Backoff;
 
-use super::verdict::Trouble;
-use super::{Server, template};
+use crate::receive::now_ms;
 
-/// Prepares the servers, as often as it takes; false when told to stop.
-pub(super) async fn prepare(server: &Server, stop: &CancellationToken) -> bool {
+use super::lifecycle::{self, Keeper};
+use super::product::Product;
+use super::template::Abilities;
+use super::verdict::Trouble;
+use super::{Server, body, foreign, template};
+
+/// Prepares the servers, as often as it takes; `None` when told to stop.
+pub(super) async fn prepare(server: &Server, stop: &CancellationToken) -> Option<Keeper> {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
+    let mut told = String::new();
     loop {
-        let fault = match stop.run_until_cancelled(once(server)).await {
-            None => return false,
-            Some(Ok(name)) => {
-                info!(server = name, template = server.config.template, "index template is in place");
-                server.health.is_known(&name);
+        let fault = match stop.run_until_cancelled(once(server)).await? {
+            Ok((product, keeper)) => {
+                info!(
+                    server = product.name,
+                    template = server.config.template,
+                    retention = keeper.text(),
+                    "index template is in place"
+                );
+                server.health.is_known(&product.name);
                 server.is_well();
-                return true;
+                return Some(keeper);
             }
-            Some(Err(fault)) => format!("{fault:#}"),
+            Err(fault) => format!("{fault:#}"),
         };
-        if backoff.tries() == 0 {
+        if fault != told {
             error!("preparing the index template: {fault}; trying again until it works");
+            told.clone_from(&fault);
         }
         server.is_ill(Trouble::Unavailable, &fault);
-        if stop.run_until_cancelled(tokio::time::sleep(backoff.next_wait())).await.is_none() {
-            return false;
-        }
+        stop.run_until_cancelled(tokio::time::sleep(backoff.next_wait())).await?;
     }
 }
 
-/// Asks who is there and puts the index template.
-async fn once(server: &Server) -> Result<String> {
-    let answer = server.client.send(Method::Get, "", None).await?;
-    let name = match answer.status {
-        200 => described(&answer.body),
-        // Some distributions do not answer on `/`; the template will show whether they are what we need.
-        405 => "a server that does not say its version".to_owned(),
-        status => bail!("GET /: status {status}: {}", String::from_utf8_lossy(&answer.body)),
+/// Asks who is there and puts what is needed.
+async fn once(server: &Server) -> Result<(Product, Keeper)> {
+    let product = Product::ask(&server.client).await?;
+    let keeper = lifecycle::settle(&server.client, &server.config, &product).await?;
+    let lifecycle = match &keeper {
+        Keeper::Policy(name) => Some(name.as_str()),
+        _ => None,
     };
+    put_template(server, Abilities { logsdb: product.has_logsdb(), lifecycle }).await?;
+    tell_of_overlaps(server).await?;
+    foreign::look(server).await?;
+    Ok((product, keeper))
+}
+
+async fn put_template(server: &Server, abilities: Abilities<'_>) -> Result<()> {
     let path = format!("_index_template/{}", server.config.template);
-    let body = serde_json::to_vec(&template::body(&server.config)).context("writing the index template")?;
+    let body = template::body(&server.config, abilities);
+    let body = serde_json::to_vec(&body).context("writing the index template")?;
     let answer = server.client.send(Method::Put, &path, Some(body.into())).await?;
+    if answer.status == 200 {
+        return Ok(());
+    }
+    let reason: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let reason = reason["error"]["reason"].as_str().map(str::to_owned);
+    let reason = reason.unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned());
+    if reason.contains("same priority") {
+        bail!(
+            "PUT {path}: {reason}; delete that template, or set store.elasticsearch.templatePriority to a \
+             number that no other has"
+        );
+    }
+    bail!("PUT {path}: status {}: {reason}", answer.status);
+}
+
+/// Says which other template stands above ours: then indices are not as we want them.
+async fn tell_of_overlaps(server: &Server) -> Result<()> {
+    let mut index = server.config.index_prefix.clone().into_bytes();
+    // A day that no index has: an existing index hides what its template would be.
+    body::day(now_ms(), &mut index);
+    let index = format!("{}-not-there", String::from_utf8_lossy(&index));
+    let path = format!("_index_template/_simulate_index/{index}");
+    let answer = server.client.send(Method::Post, &path, None).await?;
     if answer.status != 200 {
-        bail!("PUT {path}: status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+        // It is only for a message: not all servers have it.
+        return Ok(());
     }
-    Ok(name)
-}
-
-/// `Elasticsearch 7.10.2`, `OpenSearch 2.19.1`, from the answer to `GET /`.
-fn described(body: &[u8]) -> String {
-    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let version = &body["version"];
-    let product = match version["distribution"].as_str() {
-        Some("opensearch") => "OpenSearch",
-        _ => "Elasticsearch",
-    };
-    format!("{product} {}", version["number"].as_str().unwrap_or("of unknown version"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_say_who_they_are() {
-        let elasticsearch = br#"{"version":{"number":"7.10.2","build_flavor":"oss"}}"#;
-        let opensearch = br#"{"version":{"distribution":"opensearch","number":"2.19.1"}}"#;
-        assert_eq!(described(elasticsearch), "Elasticsearch 7.10.2");
-        assert_eq!(described(opensearch), "OpenSearch 2.19.1");
-        assert_eq!(described(b"<html>"), "Elasticsearch of unknown version");
+    let simulated: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if simulated["template"]["mappings"]["_meta"]["podflow"].is_string() {
+        return Ok(());
     }
+    let overlapping = simulated["overlapping"].as_array().into_iter().flatten();
+    let names: Vec<&str> = overlapping.filter_map(|other| other["name"].as_str()).collect();
+    warn!(
+        template = server.config.template,
+        others = names.join(", "),
+        "another index template stands above ours, so new indices are made after it: raise \
+         store.elasticsearch.templatePriority"
+    );
+    Ok(())
 }

@@ -4,27 +4,33 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use elasticsearch::http::Method;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::document::time::{DAY_MILLIS, civil};
 use crate::receive::now_ms;
 
-use super::Server;
+use super::lifecycle::{self, Keeper};
+use super::{Server, foreign};
 
-/// Deletes what is too old, now and every hour, until `stop`.
-pub(super) async fn run(server: &Server, retention: Duration, stop: &CancellationToken) {
-    let days = retention.as_secs().div_ceil(86_400);
-    info!(days, "retention is by this collector: it deletes its own indices when they are older");
+/// Every hour until `stop`: what is not ours is looked at, and what is too old is deleted, or dated for the server.
+pub(super) async fn run(server: &Server, keeper: &Keeper, stop: &CancellationToken) {
     let mut told = BTreeSet::new();
     loop {
-        match stop.run_until_cancelled(round(server, retention, &mut told)).await {
+        let round = async {
+            foreign::look(server).await?;
+            match (keeper, server.config.retention) {
+                (Keeper::Collector, Some(retention)) => delete_expired(server, retention, &mut told).await,
+                (Keeper::Policy(_), _) => lifecycle::date_indices(server).await,
+                _ => Ok(()),
+            }
+        };
+        match stop.run_until_cancelled(round).await {
             None => return,
             Some(Ok(())) => {}
-            Some(Err(fault)) => warn!("looking for indices that are too old: {fault:#}"),
+            Some(Err(fault)) => warn!("looking after the indices: {fault:#}; trying again in an hour"),
         }
         if stop.run_until_cancelled(tokio::time::sleep(BETWEEN_ROUNDS)).await.is_none() {
             return;
@@ -32,13 +38,11 @@ pub(super) async fn run(server: &Server, retention: Duration, stop: &Cancellatio
     }
 }
 
-async fn round(server: &Server, retention: Duration, told: &mut BTreeSet<String>) -> Result<()> {
+async fn delete_expired(server: &Server, retention: Duration, told: &mut BTreeSet<String>) -> Result<()> {
     let prefix = &server.config.index_prefix;
-    let indices = get(server, &format!("_cat/indices/{prefix}*?format=json&h=index")).await?;
-    let names = indices.as_array().into_iter().flatten().filter_map(|index| index["index"].as_str());
-    for name in names {
-        let Some(day) = day_of(prefix, name) else {
-            if told.insert(name.to_owned()) {
+    for name in daily_indices(server).await? {
+        let Some(day) = day_of(prefix, &name) else {
+            if told.insert(name.clone()) {
                 info!(index = name, "not a daily index of ours: retention leaves it alone");
             }
             continue;
@@ -46,13 +50,13 @@ async fn round(server: &Server, retention: Duration, told: &mut BTreeSet<String>
         if !is_expired(day, retention, now_ms()) {
             continue;
         }
-        if !is_ours(server, name).await? {
-            if told.insert(name.to_owned()) {
+        if !is_ours(server, &name).await? {
+            if told.insert(name.clone()) {
                 info!(index = name, "its mapping has no _meta.podflow: retention leaves it alone");
             }
             continue;
         }
-        let answer = server.client.send(Method::Delete, name, None).await?;
+        let answer = server.client.send(Method::Delete, &name, None).await?;
         if answer.status != 200 && answer.status != 404 {
             bail!("DELETE {name}: status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
         }
@@ -61,22 +65,23 @@ async fn round(server: &Server, retention: Duration, told: &mut BTreeSet<String>
     Ok(())
 }
 
+/// The indices whose names begin as ours do.
+pub(super) async fn daily_indices(server: &Server) -> Result<Vec<String>> {
+    let prefix = &server.config.index_prefix;
+    let indices = server.client.get(&format!("_cat/indices/{prefix}*?format=json&h=index")).await?;
+    let names = indices.as_array().into_iter().flatten().filter_map(|index| index["index"].as_str());
+    Ok(names.map(str::to_owned).collect())
+}
+
 async fn is_ours(server: &Server, name: &str) -> Result<bool> {
-    let mappings = get(server, &format!("{name}/_mapping")).await?;
+    let mappings = server.client.get(&format!("{name}/_mapping")).await?;
     Ok(mappings[name]["mappings"]["_meta"]["podflow"].is_string())
 }
 
-async fn get(server: &Server, path: &str) -> Result<Value> {
-    let answer = server.client.send(Method::Get, path, None).await?;
-    if answer.status != 200 {
-        bail!("GET {path}: status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
-    }
-    serde_json::from_slice(&answer.body).with_context(|| format!("GET {path}: no JSON"))
-}
-
 /// The day of an index of exactly our name, as days since 1970.
-fn day_of(prefix: &str, name: &str) -> Option<i64> {
-    let mut parts = name.strip_prefix(prefix)?.split('.');
+pub(super) fn day_of(prefix: &str, name: &str) -> Option<i64> {
+    let date = name.strip_prefix(prefix)?;
+    let mut parts = date.strip_suffix(foreign::BESIDE).unwrap_or(date).split('.');
     let mut number = |digits: usize| {
         let part = parts.next().filter(|part| part.len() == digits)?;
         part.bytes().all(|digit| digit.is_ascii_digit()).then(|| part.parse::<i64>().ok())?
@@ -108,11 +113,12 @@ mod tests {
         for (name, day) in [
             ("flow-1970.01.01", Some(0)),
             ("flow-1970.12.31", Some(364)),
+            ("flow-1970.12.31-podflow", Some(364)),
+            ("flow-1970.12.31-podflow-podflow", None),
             ("flow-2000.02.29", Some(11_016)),
             ("flow-2026.11.22", Some(20_779)),
             ("flow-2026.02.29", None),
             ("flow-2026.13.01", None),
-            ("flow-2026.11.22-podflow", None),
             ("flow-2026.11", None),
             ("flow-2026.11.22.1", None),
             ("flow-2026-11-22", None),

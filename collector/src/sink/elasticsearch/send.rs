@@ -9,9 +9,9 @@ use podflow_daemon::backoff::Backoff;
 
 use crate::receive::now_ms;
 
-use super::Server;
 use super::body::Sealed;
 use super::verdict::{Answers, FILTER_PATH, Trouble, Verdict, verdict};
+use super::{Server, foreign};
 
 /// When to stop trying.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,7 @@ pub(super) async fn store(
     patience: Patience<'_>,
 ) -> (Tally, Vec<Sealed>) {
     let mut tally = Tally::default();
+    let body = body.beside(&server.avoided.load(), foreign::BESIDE);
     // Halves of a body that was too large wait here. An answer that got lost may have stored documents: that the
     // server has them already is then no duplicate of the exporter's.
     let mut bodies = vec![(body, resent)];

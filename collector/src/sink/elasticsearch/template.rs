@@ -8,13 +8,22 @@ use podflow_flow::{DERIVED, FIELDS, IndexType};
 use crate::config::Elasticsearch as Config;
 use crate::document::unknown;
 
+/// What the server can do for an index.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Abilities<'a> {
+    /// It has the logsdb mode.
+    pub(crate) logsdb: bool,
+    /// The lifecycle policy that is to delete indices.
+    pub(crate) lifecycle: Option<&'a str>,
+}
+
 /// The body of `PUT _index_template/<name>`.
-pub(crate) fn body(config: &Config) -> Value {
+pub(crate) fn body(config: &Config, abilities: Abilities<'_>) -> Value {
     json!({
         "index_patterns": [format!("{}*", config.index_prefix)],
-        "priority": PRIORITY,
+        "priority": config.template_priority,
         "_meta": meta(),
-        "template": { "settings": settings(config), "mappings": mappings() },
+        "template": { "settings": settings(config, abilities), "mappings": mappings() },
     })
 }
 
@@ -66,7 +75,7 @@ fn mapping(index: IndexType) -> Value {
     mapping
 }
 
-fn settings(config: &Config) -> Value {
+fn settings(config: &Config, abilities: Abilities<'_>) -> Value {
     let mut settings = Map::new();
     settings.insert("number_of_shards".to_owned(), config.shards.into());
     match config.replicas {
@@ -77,12 +86,18 @@ fn settings(config: &Config) -> Value {
     settings.insert("mapping.total_fields.limit".to_owned(), FIELD_LIMIT.into());
     // A value that does not fit its field is our fault or the exporter's: told, not hidden in `_ignored`.
     settings.insert("mapping.ignore_malformed".to_owned(), false.into());
+    if abilities.logsdb && !config.settings.contains_key("mode") {
+        settings.insert("mode".to_owned(), "logsdb".into());
+        // A Node's records beside each other, the latest first: what compresses best, and what is asked for most.
+        settings.insert("sort.field".to_owned(), json!(["ipfix.sourceNodeName", "@timestamp"]));
+        settings.insert("sort.order".to_owned(), json!(["asc", "desc"]));
+    }
+    if let Some(policy) = abilities.lifecycle {
+        settings.insert("lifecycle.name".to_owned(), policy.into());
+    }
     settings.extend(config.settings.clone());
     json!({ "index": settings })
 }
-
-/// Above Elasticsearch's own templates (up to 150) and those that people write without thinking of it (0 to 100).
-const PRIORITY: u64 = 200;
 
 /// All known elements (some 90), 500 unknown ones a day, each with its `.keyword`; and room.
 const FIELD_LIMIT: u64 = 2000;
@@ -102,7 +117,7 @@ mod tests {
 
     #[test]
     fn every_field_of_the_tables_is_mapped() {
-        let body = body(&config(""));
+        let body = body(&config(""), Abilities::default());
         let ipfix = &body["template"]["mappings"]["properties"]["ipfix"]["properties"];
         for (name, index) in
             FIELDS.iter().map(|f| (f.name, f.index)).chain(DERIVED.iter().map(|f| (f.name, f.index)))
@@ -116,12 +131,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mode_of_the_configuration_stands() {
+        let body = body(&config(", settings: {mode: standard}"), Abilities { logsdb: true, lifecycle: None });
+        let index = &body["template"]["settings"]["index"];
+        assert_eq!((&index["mode"], index.get("sort.field")), (&json!("standard"), None));
+    }
+
+    #[test]
     fn settings_come_from_the_configuration() {
-        let body = body(&config(", shards: 3, replicas: 2, settings: {codec: best_compression}"));
+        let config =
+            config(", shards: 3, replicas: 2, templatePriority: 7, settings: {codec: best_compression}");
+        let body = body(&config, Abilities { logsdb: true, lifecycle: Some("podflow") });
+        assert_eq!(body["priority"], 7);
         let index = &body["template"]["settings"]["index"];
         assert_eq!(index["number_of_shards"], 3);
         assert_eq!(index["number_of_replicas"], 2);
         assert!(index.get("auto_expand_replicas").is_none());
         assert_eq!(index["codec"], "best_compression");
+        assert_eq!((&index["mode"], &index["lifecycle.name"]), (&json!("logsdb"), &json!("podflow")));
+        assert_eq!(index["sort.field"], json!(["ipfix.sourceNodeName", "@timestamp"]));
     }
 }
