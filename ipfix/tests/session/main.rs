@@ -4,6 +4,8 @@ mod support;
 
 mod values;
 
+mod golden;
+
 mod lists;
 
 mod templates;
