@@ -13,6 +13,8 @@ pub mod collector_process;
 
 pub mod programs;
 
+pub mod nfcapd;
+
 pub mod recorder;
 
 pub mod recording;

@@ -3,6 +3,8 @@
 
 mod export;
 
+mod nfdump;
+
 mod exporters;
 
 mod dependencies;

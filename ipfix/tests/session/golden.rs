@@ -1,6 +1,8 @@
 //! Messages written by hand, octet by octet with a word on each (`testdata/golden`), and what they say as JSON: reading
 //! gives the one from the other, and exporting the other from the one.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
