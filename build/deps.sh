@@ -81,6 +81,8 @@ if [ "$wanted" = test ]; then
     need ps procps "looks at processes in tests"
     need tshark tshark "reads our IPFIX"
     need ipfixDump libfixbuf-tools "reads our IPFIX"
+    need /usr/include/fixbuf/public.h libfixbuf-dev "a writer of lists that we read"
+    need pkg-config pkgconf "finds it"
     need nfcapd nfdump "reads our IPFIX"
     need softflowd softflowd "exports NetFlow and IPFIX to us"
     need pmacctd pmacct "exports NetFlow and IPFIX to us"

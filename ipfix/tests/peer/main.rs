@@ -8,4 +8,6 @@ mod tshark;
 
 mod fixbuf;
 
+mod lists;
+
 mod python;
