@@ -35,6 +35,9 @@ lint: ## formatting and clippy, warnings are errors
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
+fuzz: ## 10,000,000 executions of each fuzz target, hours (RUNS=number, TARGETS=names, SANITIZER=address)
+	fuzz/run.sh $(TARGETS)
+
 bench: ## measurements, on a release build
 	cargo bench --workspace
 
@@ -65,4 +68,4 @@ clean: ## removes what was built; downloads stay in the cache
 	rm -rf $(UI)/dist $(UI)/node_modules e2e/browser/node_modules
 
 .NOTPARALLEL:
-.PHONY: help run build test test-unit test-whole test-cluster lint bench deps deps-run real-servers ui browser clean
+.PHONY: help run build test test-unit test-whole test-cluster lint fuzz bench deps deps-run real-servers ui browser clean

@@ -79,7 +79,9 @@ need_rust
 need_node
 if [ "$wanted" = test ]; then
     need ps procps "looks at processes in tests"
-    need tshark tshark "reads our IPFIX"
+    need tshark tshark "reads our IPFIX, and writes captures with editcap and its like"
+    need tcpdump tcpdump "writes captures"
+    need /usr/lib/python3/dist-packages/scapy python3-scapy "makes frames and captures"
     need ipfixDump libfixbuf-tools "reads our IPFIX"
     need /usr/include/fixbuf/public.h libfixbuf-dev "a writer of lists that we read"
     need pkg-config pkgconf "finds it"

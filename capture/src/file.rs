@@ -1,31 +1,49 @@
-//! pcap and pcapng files, one frame after the other.
+//! pcap and pcapng files, one frame after the other: what both formats have in common.
 //!
-//! The library finds the packets and blocks; what is in them is read here, because it takes every timestamp for
-//! nanoseconds and ends at an option that it does not understand.
+//! Both are counts and lengths before octets. They are read here rather than by a library, because a capture has to
+//! be read to its last whole packet whatever else is in it: the libraries end at an option or an interface name that
+//! they do not understand, and lose why a file could not be read.
 
-use std::io::Read;
+use std::io::{self, Read};
 
-use pcap_file::pcap::PcapReader;
-use pcap_file::pcapng::PcapNgReader;
-use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
-use pcap_file::{Endianness, TsResolution};
 use thiserror::Error;
 
 use crate::link::LinkType;
+use crate::pcap::Pcap;
+use crate::pcapng::PcapNg;
 
-/// Why a capture file cannot be read (on).
+/// Why a capture file cannot be read (on). What stood before it has been read.
 #[derive(Debug, Error)]
 pub enum CaptureError {
-    /// The library says.
-    #[error("reading the capture file")]
-    Read(#[source] pcap_file::PcapError),
-    /// A block that contradicts itself.
-    #[error("{0} of the capture file is shorter than its header says")]
-    Short(&'static str),
+    /// The operating system says.
+    #[error("reading the capture file at octet {offset}")]
+    Read {
+        /// Where.
+        offset: u64,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// As when the capturing program was killed, or the disk was full.
+    #[error("the capture file ends at octet {offset}, within {what}")]
+    Cut {
+        /// Where it ends.
+        offset: u64,
+        /// What is not whole.
+        what: &'static str,
+    },
+    /// A length or number that cannot be; where the next packet begins is not known.
+    #[error("the capture file is damaged at octet {offset}: {what}")]
+    Damaged {
+        /// Where the packet or block begins.
+        offset: u64,
+        /// What was found.
+        what: String,
+    },
 }
 
 /// One frame as captured.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Frame {
     /// When, nanoseconds since 1970.
     pub time_ns: u64,
@@ -38,13 +56,16 @@ pub struct Frame {
 }
 
 /// A capture file that is being read.
+#[derive(Debug)]
 pub struct CaptureFile<R: Read> {
-    reader: Reader<R>,
+    octets: Octets<R>,
+    format: Format,
 }
 
-enum Reader<R: Read> {
-    Pcap(PcapReader<R>),
-    PcapNg(PcapNgReader<R>),
+#[derive(Debug)]
+enum Format {
+    Pcap(Pcap),
+    PcapNg(PcapNg),
 }
 
 impl<R: Read> CaptureFile<R> {
@@ -52,19 +73,19 @@ impl<R: Read> CaptureFile<R> {
     /// with them all the same.
     ///
     /// # Errors
-    /// When the header is malformed.
+    /// When the header is not whole.
     pub fn open(magic: [u8; 4], reader: R) -> Result<Self, CaptureError> {
-        let reader = if magic == PCAPNG_MAGIC {
-            Reader::PcapNg(PcapNgReader::new(reader).map_err(CaptureError::Read)?)
-        } else {
-            Reader::Pcap(PcapReader::new(reader).map_err(CaptureError::Read)?)
+        let mut octets = Octets { reader, offset: 0 };
+        let format = match Pcap::of(magic) {
+            Some(pcap) => Format::Pcap(pcap.open(&mut octets)?),
+            None => Format::PcapNg(PcapNg::default()),
         };
-        Ok(Self { reader })
+        Ok(Self { octets, format })
     }
 
     /// Whether a file that begins with these octets is a capture file.
     pub fn is_capture(magic: [u8; 4]) -> bool {
-        magic == PCAPNG_MAGIC || PCAP_MAGICS.contains(&u32::from_be_bytes(magic))
+        PcapNg::is(magic) || Pcap::of(magic).is_some()
     }
 
     /// The next frame; none at the end of the file.
@@ -72,121 +93,122 @@ impl<R: Read> CaptureFile<R> {
     /// # Errors
     /// When the file cannot be read on.
     pub fn next_frame(&mut self) -> Option<Result<Frame, CaptureError>> {
-        match &mut self.reader {
-            Reader::Pcap(reader) => pcap_frame(reader),
-            Reader::PcapNg(reader) => pcapng_frame(reader).transpose(),
+        match &mut self.format {
+            Format::Pcap(pcap) => pcap.next_frame(&mut self.octets).transpose(),
+            Format::PcapNg(pcapng) => pcapng.next_frame(&mut self.octets).transpose(),
         }
     }
 }
 
-fn pcap_frame<R: Read>(reader: &mut PcapReader<R>) -> Option<Result<Frame, CaptureError>> {
-    let header = reader.header();
-    let packet = match reader.next_raw_packet()? {
-        Ok(packet) => packet,
-        Err(error) => return Some(Err(CaptureError::Read(error))),
-    };
-    let unit = if header.ts_resolution == TsResolution::NanoSecond { 1 } else { 1_000 };
-    Some(Ok(Frame {
-        time_ns: u64::from(packet.ts_sec) * NANOSECONDS + u64::from(packet.ts_frac) * unit,
-        link: LinkType::of(u32::from(header.datalink)),
-        cut: (packet.orig_len as usize).saturating_sub(packet.data.len()),
-        octets: packet.data.into_owned(),
-    }))
+/// The file's octets, with how many have been read.
+#[derive(Debug)]
+pub(crate) struct Octets<R: Read> {
+    reader: R,
+    offset: u64,
 }
 
-fn pcapng_frame<R: Read>(reader: &mut PcapNgReader<R>) -> Result<Option<Frame>, CaptureError> {
-    loop {
-        // The block borrows the reader: what is needed of it is copied before the interfaces are asked.
-        let block = match reader.next_raw_block() {
-            None => return Ok(None),
-            Some(block) => block.map_err(CaptureError::Read)?,
-        };
-        let (kind, body) = (block.type_, block.body.into_owned());
-        let word = Words { little: reader.section().endianness == Endianness::Little, octets: &body };
-        let (interface, time, length, whole, start) = match kind {
-            ENHANCED_PACKET_BLOCK => {
-                let time = (u64::from(word.at(1)?) << 32) | u64::from(word.at(2)?);
-                (word.at(0)?, Some(time), word.at(3)?, word.at(4)?, 20)
-            }
-            // No time, and no length but that of the block, which is padded to four octets.
-            SIMPLE_PACKET_BLOCK => {
-                let left = u32::try_from(body.len().saturating_sub(4)).unwrap_or(u32::MAX);
-                (0, None, word.at(0)?.min(left), word.at(0)?, 4)
-            }
-            _ => continue,
-        };
-        let octets = body
-            .get(start..)
-            .and_then(|data| data.get(..length as usize))
-            .ok_or(CaptureError::Short("packet"))?;
-        // A packet of an interface that was not described cannot be read.
-        let Some(described) = reader.interfaces().get(interface as usize) else { continue };
-        let (resolution, offset) = clock(&described.options);
-        return Ok(Some(Frame {
-            time_ns: nanoseconds(time.unwrap_or(0), resolution).saturating_add_signed(offset),
-            link: LinkType::of(u32::from(described.linktype)),
-            cut: (whole as usize).saturating_sub(octets.len()),
-            octets: octets.to_vec(),
-        }));
+impl<R: Read> Octets<R> {
+    /// How many have been read.
+    pub(crate) const fn offset(&self) -> u64 {
+        self.offset
     }
-}
 
-/// The 32-bit words of a block in its section's byte order.
-struct Words<'a> {
-    little: bool,
-    octets: &'a [u8],
-}
-
-impl Words<'_> {
-    fn at(&self, place: usize) -> Result<u32, CaptureError> {
-        let word = self.octets.get(place * 4..).and_then(<[u8]>::first_chunk::<4>);
-        let word = *word.ok_or(CaptureError::Short("packet header"))?;
-        Ok(if self.little { u32::from_le_bytes(word) } else { u32::from_be_bytes(word) })
-    }
-}
-
-/// An interface's timestamp resolution (microseconds where it does not say) and offset in nanoseconds.
-fn clock(options: &[InterfaceDescriptionOption<'_>]) -> (u8, i64) {
-    let (mut resolution, mut offset) = (6, 0);
-    for option in options {
-        match option {
-            InterfaceDescriptionOption::IfTsResol(exponent) => resolution = *exponent,
-            InterfaceDescriptionOption::IfTsOffset(seconds) => {
-                offset = i64::try_from(*seconds).unwrap_or(0).saturating_mul(1_000_000_000);
-            }
-            _ => {}
+    /// The next so many octets; none when the file ends exactly here.
+    pub(crate) fn next<const N: usize>(
+        &mut self,
+        what: &'static str,
+    ) -> Result<Option<[u8; N]>, CaptureError> {
+        let mut octets = [0; N];
+        let before = self.offset;
+        match self.fill(&mut octets, what) {
+            Ok(()) => Ok(Some(octets)),
+            Err(CaptureError::Cut { offset, .. }) if offset == before => Ok(None),
+            Err(error) => Err(error),
         }
     }
-    (resolution, offset)
-}
 
-/// Ticks to nanoseconds: the resolution is a negative power of 10, or of 2 when its top bit is set.
-fn nanoseconds(ticks: u64, resolution: u8) -> u64 {
-    let exponent = u32::from(resolution & 0x7f);
-    let per_second =
-        if resolution & 0x80 == 0 { 10_u128.checked_pow(exponent) } else { 1_u128.checked_shl(exponent) };
-    let Some(per_second) = per_second.filter(|per_second| *per_second > 0) else { return 0 };
-    u64::try_from(u128::from(ticks) * u128::from(NANOSECONDS) / per_second).unwrap_or(u64::MAX)
-}
+    /// The next so many octets, which must be there.
+    pub(crate) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], CaptureError> {
+        let mut octets = [0; N];
+        self.fill(&mut octets, what)?;
+        Ok(octets)
+    }
 
-/// The first block of a pcapng file is a section header.
-const PCAPNG_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
-/// pcap in either byte order, with microseconds or nanoseconds.
-const PCAP_MAGICS: [u32; 4] = [0xa1b2_c3d4, 0xd4c3_b2a1, 0xa1b2_3c4d, 0x4d3c_b2a1];
-const SIMPLE_PACKET_BLOCK: u32 = 3;
-const ENHANCED_PACKET_BLOCK: u32 = 6;
-const NANOSECONDS: u64 = 1_000_000_000;
+    /// The next so many octets, which must be there; at most [`MOST_OCTETS`].
+    pub(crate) fn vector(&mut self, length: usize, what: &'static str) -> Result<Vec<u8>, CaptureError> {
+        let mut octets = vec![0; length.min(MOST_OCTETS)];
+        self.fill(&mut octets, what)?;
+        Ok(octets)
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Passes over octets, which must be there.
+    pub(crate) fn skip(&mut self, mut length: u64, what: &'static str) -> Result<(), CaptureError> {
+        let mut buffer = [0; 4_096];
+        while length > 0 {
+            let next = usize::try_from(length).unwrap_or(usize::MAX).min(buffer.len());
+            let Some(part) = buffer.get_mut(..next) else { break };
+            self.fill(part, what)?;
+            length -= next as u64;
+        }
+        Ok(())
+    }
 
-    #[test]
-    fn resolutions_of_ten_and_of_two() {
-        assert_eq!(nanoseconds(1_500_000, 6), 1_500_000_000);
-        assert_eq!(nanoseconds(1_500, 9), 1_500);
-        assert_eq!(nanoseconds(3, 0), 3_000_000_000);
-        assert_eq!(nanoseconds(1 << 11, 0x80 | 10), 2_000_000_000);
-        assert_eq!(nanoseconds(u64::MAX, 0x7f), 0);
+    fn fill(&mut self, mut buffer: &mut [u8], what: &'static str) -> Result<(), CaptureError> {
+        while !buffer.is_empty() {
+            match self.reader.read(buffer) {
+                Ok(0) => return Err(CaptureError::Cut { offset: self.offset, what }),
+                Ok(read) => {
+                    self.offset += read as u64;
+                    buffer = buffer.get_mut(read..).unwrap_or_default();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(CaptureError::Read { offset: self.offset, source }),
+            }
+        }
+        Ok(())
     }
 }
+
+/// Numbers in the byte order of the machine that captured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ByteOrder {
+    Little,
+    Big,
+}
+
+impl ByteOrder {
+    pub(crate) const fn u16(self, octets: [u8; 2]) -> u16 {
+        match self {
+            Self::Little => u16::from_le_bytes(octets),
+            Self::Big => u16::from_be_bytes(octets),
+        }
+    }
+
+    pub(crate) const fn u32(self, octets: [u8; 4]) -> u32 {
+        match self {
+            Self::Little => u32::from_le_bytes(octets),
+            Self::Big => u32::from_be_bytes(octets),
+        }
+    }
+
+    pub(crate) const fn u64(self, octets: [u8; 8]) -> u64 {
+        match self {
+            Self::Little => u64::from_le_bytes(octets),
+            Self::Big => u64::from_be_bytes(octets),
+        }
+    }
+
+    /// So many 32-bit numbers from the beginning of `octets`; none where it is shorter.
+    pub(crate) fn words<const N: usize>(self, octets: &[u8]) -> Option<[u32; N]> {
+        let mut words = [0; N];
+        for (word, octets) in words.iter_mut().zip(octets.get(..N * 4)?.chunks_exact(4)) {
+            *word = self.u32(octets.try_into().ok()?);
+        }
+        Some(words)
+    }
+}
+
+/// Octets of one packet at most. The capture library of all common programs takes no more than 256 kB (128 MB of USB
+/// frames, in which there is no IP).
+pub(crate) const MOST_OCTETS: usize = 16 << 20;
+pub(crate) const NANOSECONDS: u64 = 1_000_000_000;

@@ -8,6 +8,9 @@
 
 pub mod file;
 
+mod pcap;
+mod pcapng;
+
 mod link;
 
 mod fragments;

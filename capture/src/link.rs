@@ -17,6 +17,8 @@ pub enum LinkType {
     Loopback,
     /// Any other: not read, counted.
     Other(u32),
+    /// The file does not say: a pcapng packet of an interface that was not described. Not read, counted.
+    Undescribed,
 }
 
 impl LinkType {
@@ -41,7 +43,7 @@ pub(crate) fn ip_packet(link: LinkType, frame: &[u8]) -> Option<LaxNetSlice<'_>>
         LinkType::LinuxCooked2 => LaxSlicedPacket::from_ether_type(ether_type(frame, 0)?, frame.get(20..)?),
         LinkType::RawIp => LaxSlicedPacket::from_ip(frame).ok()?,
         LinkType::Loopback => LaxSlicedPacket::from_ip(frame.get(4..)?).ok()?,
-        LinkType::Other(_) => return None,
+        LinkType::Other(_) | LinkType::Undescribed => return None,
     };
     packet.net
 }

@@ -51,8 +51,10 @@ pub enum Event<'a> {
 pub struct Losses {
     /// Frames of a link type that is not read.
     pub link_type: u64,
-    /// Packets whose other fragments are not in the file.
+    /// Packets of which fragments are not in the file, or contradict each other.
     pub fragments: u64,
+    /// Frames of which too little was captured to tell what is in them.
+    pub cut: u64,
 }
 
 /// The state between frames.
@@ -73,21 +75,10 @@ impl Reassembly {
     /// Takes a frame and says what it completes.
     pub fn take(&mut self, frame: &Frame, on_event: &mut dyn FnMut(Event<'_>)) {
         self.time_ns = frame.time_ns;
-        if matches!(frame.link, LinkType::Other(_)) {
+        if matches!(frame.link, LinkType::Other(_) | LinkType::Undescribed) {
             self.losses.link_type += 1;
-            return;
-        }
-        let Some(packet) = ip_packet(frame.link, &frame.octets) else { return };
-        let Some(addresses) = addresses(&packet) else { return };
-        let Some(payload) = packet.ip_payload_ref() else { return };
-        let (protocol, whole) = (payload.ip_number, payload.payload);
-        if !payload.fragmented {
-            self.transport(protocol, addresses, whole, frame.cut > 0 || payload.incomplete, on_event);
-            return;
-        }
-        let Some(fragment) = fragment(&packet, addresses, protocol, whole) else { return };
-        if let Some(whole) = self.fragments.take(&fragment, &mut self.losses.fragments) {
-            self.transport(protocol, addresses, &whole, false, on_event);
+        } else if !self.packet(frame, on_event) && frame.cut > 0 {
+            self.losses.cut += 1;
         }
     }
 
@@ -99,6 +90,26 @@ impl Reassembly {
         self.losses
     }
 
+    /// Whether the frame holds an IP packet whose headers are whole.
+    fn packet(&mut self, frame: &Frame, on_event: &mut dyn FnMut(Event<'_>)) -> bool {
+        let Some(packet) = ip_packet(frame.link, &frame.octets) else { return false };
+        let Some(addresses) = addresses(&packet) else { return false };
+        let Some(payload) = packet.ip_payload_ref() else { return false };
+        let (protocol, whole) = (payload.ip_number, payload.payload);
+        let cut = frame.cut > 0 && payload.incomplete;
+        if !payload.fragmented {
+            return self.transport(protocol, addresses, whole, cut, on_event);
+        }
+        let Some(fragment) = fragment(&packet, addresses, protocol, whole, payload.incomplete) else {
+            return false;
+        };
+        if let Some(whole) = self.fragments.take(&fragment, &mut self.losses.fragments) {
+            self.transport(protocol, addresses, &whole, false, on_event);
+        }
+        true
+    }
+
+    /// Whether the segment's or datagram's header is whole, or it is of another protocol.
     fn transport(
         &mut self,
         protocol: IpNumber,
@@ -106,17 +117,18 @@ impl Reassembly {
         octets: &[u8],
         cut: bool,
         on_event: &mut dyn FnMut(Event<'_>),
-    ) {
+    ) -> bool {
         let time_ns = self.time_ns;
         match protocol {
             IpNumber::UDP => {
-                let Ok(datagram) = UdpSlice::from_slice_lax(octets) else { return };
+                let Ok(datagram) = UdpSlice::from_slice_lax(octets) else { return false };
+                let cut = cut || usize::from(datagram.length()) > octets.len();
                 let from = SocketAddr::new(source, datagram.source_port());
                 let to = SocketAddr::new(destination, datagram.destination_port());
                 on_event(Event::Datagram { time_ns, from, to, octets: datagram.payload(), cut });
             }
             IpNumber::TCP => {
-                let Ok(segment) = TcpSlice::from_slice(octets) else { return };
+                let Ok(segment) = TcpSlice::from_slice(octets) else { return false };
                 let segment = Segment {
                     from: SocketAddr::new(source, segment.source_port()),
                     to: SocketAddr::new(destination, segment.destination_port()),
@@ -129,6 +141,7 @@ impl Reassembly {
             }
             _ => {}
         }
+        true
     }
 }
 
@@ -157,6 +170,7 @@ fn fragment<'a>(
     (source, destination): (IpAddr, IpAddr),
     protocol: IpNumber,
     payload: &'a [u8],
+    cut: bool,
 ) -> Option<Fragment<'a>> {
     let (identification, offset, more) = match packet {
         LaxNetSlice::Ipv4(ip) => {
@@ -174,5 +188,5 @@ fn fragment<'a>(
         LaxNetSlice::Arp(_) => return None,
     };
     let key = FragmentKey { source, destination, identification, protocol: protocol.0 };
-    Some(Fragment { key, offset, more, payload })
+    Some(Fragment { key, offset, more, payload, cut })
 }

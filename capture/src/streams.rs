@@ -1,9 +1,9 @@
 //! TCP segments to the streams they are part of, in each direction for itself.
 //!
 //! Octets come out once and in order. What was not captured leaves a gap: when too much waits behind it, or the
-//! stream ends, the gap is told and reading goes on after it.
+//! stream ends, the gap is told and reading goes on after it. Bounded in streams and in what waits.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 /// One direction of one TCP connection.
@@ -38,21 +38,28 @@ pub(crate) struct Segment<'a> {
     pub(crate) payload: &'a [u8],
 }
 
-/// The streams that are open.
+/// The streams that were seen last.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     streams: HashMap<(SocketAddr, SocketAddr), Stream>,
-    order: VecDeque<(SocketAddr, SocketAddr)>,
     serial: u64,
+    /// Counts segments: tells which stream has been silent longest.
+    clock: u64,
+    waiting_octets: usize,
 }
 
 #[derive(Debug)]
 struct Stream {
     serial: u64,
+    /// Sequence number of the first octet that was seen.
+    first: u32,
     next: u32,
     waiting: Vec<(u32, Vec<u8>)>,
     waiting_octets: usize,
     end: Option<u32>,
+    /// It has ended, and is known so that what is captured twice does not begin it again.
+    ended: bool,
+    last: u64,
 }
 
 impl Streams {
@@ -63,11 +70,14 @@ impl Streams {
         on_event: &mut dyn FnMut(StreamId, StreamEvent<'_>),
     ) {
         let key = (segment.from, segment.to);
-        // A new connection of the same addresses ends the one before.
-        let known_start =
-            self.streams.get(&key).is_some_and(|stream| stream.next == segment.sequence.wrapping_add(1));
-        if segment.begins && !known_start {
-            self.end(key, on_event);
+        let start = segment.start();
+        if let Some(stream) = self.streams.get(&key) {
+            if stream.is_another(segment) {
+                self.end(key, on_event);
+                self.streams.remove(&key);
+            } else if stream.ended {
+                return;
+            }
         }
         if !self.streams.contains_key(&key) {
             if segment.payload.is_empty() && !segment.begins {
@@ -75,21 +85,27 @@ impl Streams {
             }
             self.open(key, segment, on_event);
         }
+        self.clock += 1;
         let Some(stream) = self.streams.get_mut(&key) else { return };
+        stream.last = self.clock;
         let id = StreamId { from: segment.from, to: segment.to, serial: stream.serial };
-        let start = if segment.begins { segment.sequence.wrapping_add(1) } else { segment.sequence };
         if segment.ends {
             stream.end = Some(add(start, segment.payload.len()));
         }
+        let before = stream.waiting_octets;
         stream.take(start, segment.payload, &mut |event| on_event(id, event));
+        self.waiting_octets = self.waiting_octets + stream.waiting_octets - before;
         if stream.end == Some(stream.next) {
             self.end(key, on_event);
         }
+        self.bound_waiting(on_event);
     }
 
     /// Ends all streams: the file is over.
     pub(crate) fn finish(&mut self, on_event: &mut dyn FnMut(StreamId, StreamEvent<'_>)) {
-        while let Some(key) = self.order.front().copied() {
+        let mut open: Vec<_> = self.streams.iter().map(|(key, stream)| (stream.serial, *key)).collect();
+        open.sort_unstable();
+        for (_, key) in open {
             self.end(key, on_event);
         }
     }
@@ -100,33 +116,86 @@ impl Streams {
         segment: &Segment<'_>,
         on_event: &mut dyn FnMut(StreamId, StreamEvent<'_>),
     ) {
-        if self.streams.len() >= MOST_STREAMS
-            && let Some(oldest) = self.order.front().copied()
-        {
-            self.end(oldest, on_event);
-        }
+        self.make_room(on_event);
         self.serial += 1;
-        let next = if segment.begins { segment.sequence.wrapping_add(1) } else { segment.sequence };
-        let stream = Stream { serial: self.serial, next, waiting: Vec::new(), waiting_octets: 0, end: None };
+        let (serial, first) = (self.serial, segment.start());
+        let stream = Stream {
+            serial,
+            first,
+            next: first,
+            waiting: Vec::new(),
+            waiting_octets: 0,
+            end: None,
+            ended: false,
+            last: self.clock,
+        };
         self.streams.insert(key, stream);
-        self.order.push_back(key);
         if !segment.begins {
-            on_event(StreamId { from: key.0, to: key.1, serial: self.serial }, StreamEvent::Gap);
+            on_event(StreamId { from: key.0, to: key.1, serial }, StreamEvent::Gap);
         }
     }
 
+    /// Says all that is left of a stream, and that it is over.
     fn end(&mut self, key: (SocketAddr, SocketAddr), on_event: &mut dyn FnMut(StreamId, StreamEvent<'_>)) {
-        let Some(mut stream) = self.streams.remove(&key) else { return };
-        self.order.retain(|known| *known != key);
+        let Some(stream) = self.streams.get_mut(&key) else { return };
+        if stream.ended {
+            return;
+        }
+        stream.ended = true;
+        self.waiting_octets -= stream.waiting_octets;
         let id = StreamId { from: key.0, to: key.1, serial: stream.serial };
         while !stream.waiting.is_empty() {
             stream.leap(&mut |event| on_event(id, event));
         }
         on_event(id, StreamEvent::End);
     }
+
+    /// At the limit the sixteenth that has been silent longest is ended: seldom, so that it costs little.
+    fn make_room(&mut self, on_event: &mut dyn FnMut(StreamId, StreamEvent<'_>)) {
+        if self.streams.len() < MOST_STREAMS {
+            return;
+        }
+        let mut silent: Vec<_> = self.streams.iter().map(|(key, stream)| (stream.last, *key)).collect();
+        silent.sort_unstable();
+        for (_, key) in silent.into_iter().take(MOST_STREAMS / 16) {
+            self.end(key, on_event);
+            self.streams.remove(&key);
+        }
+    }
+
+    /// Too much waits behind the gaps of all streams together: the streams that have been silent longest go on.
+    fn bound_waiting(&mut self, on_event: &mut dyn FnMut(StreamId, StreamEvent<'_>)) {
+        while self.waiting_octets > MOST_WAITING_IN_ALL {
+            let behind_gaps = self.streams.iter_mut().filter(|(_, stream)| stream.waiting_octets > 0);
+            let Some((key, stream)) = behind_gaps.min_by_key(|(_, stream)| stream.last) else { return };
+            let id = StreamId { from: key.0, to: key.1, serial: stream.serial };
+            let before = stream.waiting_octets;
+            while !stream.waiting.is_empty() {
+                stream.leap(&mut |event| on_event(id, event));
+            }
+            self.waiting_octets -= before;
+        }
+    }
+}
+
+impl Segment<'_> {
+    /// Sequence number of its first octet; the beginning of a connection is counted as one of its own.
+    const fn start(&self) -> u32 {
+        if self.begins { self.sequence.wrapping_add(1) } else { self.sequence }
+    }
 }
 
 impl Stream {
+    /// Whether a segment is of another connection of the same addresses: it begins elsewhere, goes on where this one
+    /// had ended, or lies so far back that it is no repetition.
+    fn is_another(&self, segment: &Segment<'_>) -> bool {
+        let start = segment.start();
+        let after_end = distance(self.next, add(start, segment.payload.len())) > 0;
+        (segment.begins && start != self.first)
+            || (self.ended && !segment.payload.is_empty() && after_end)
+            || (!segment.payload.is_empty() && distance(self.next, start) < -OLDEST_REPETITION)
+    }
+
     fn take(&mut self, sequence: u32, payload: &[u8], on_event: &mut dyn FnMut(StreamEvent<'_>)) {
         if payload.is_empty() {
             return;
@@ -188,15 +257,21 @@ fn add(sequence: u32, octets: usize) -> u32 {
     sequence.wrapping_add(u32::try_from(octets).unwrap_or(0))
 }
 
-/// Streams that are open at once; the oldest is ended for a new one.
-const MOST_STREAMS: usize = 4_096;
+/// Streams that are known at once: some times the exporters of a large cluster, since all TCP of the file counts.
+const MOST_STREAMS: usize = 8_192;
 /// Octets that wait behind a gap of one stream: a TCP window of a fast path.
 const MOST_WAITING: usize = 1 << 20;
+/// Octets that wait behind the gaps of all streams.
+const MOST_WAITING_IN_ALL: usize = 32 << 20;
 /// Segments that wait behind a gap of one stream: keeps a flood of tiny ones from making the search slow.
 const MOST_SEGMENTS: usize = 2_048;
+/// How far back a segment can be that is sent again: several windows.
+const OLDEST_REPETITION: i64 = 1 << 24;
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn segment(sequence: u32, payload: &[u8], begins: bool, ends: bool) -> Segment<'_> {
@@ -221,17 +296,23 @@ mod tests {
         told
     }
 
+    /// A segment with one letter for each octet of the stream, counted from `from`.
+    fn letters(from: u32, count: usize) -> Vec<u8> {
+        (0..count).map(|place| b'a' + u8::try_from((from as usize + place) % 26).unwrap()).collect()
+    }
+
     #[test]
-    fn out_of_order_repeated_and_overlapping() {
+    fn out_of_order_repeated_and_overlapping_across_the_wrap_of_the_numbers() {
         let segments = [
-            segment(u32::MAX, b"", true, false),
-            segment(3, b"def", false, false),
-            segment(0, b"abc", false, false),
-            segment(0, b"abc", false, false),
-            segment(4, b"efgh", false, false),
-            segment(8, b"", false, true),
+            segment(u32::MAX - 4, b"", true, false),
+            segment(u32::MAX, b"defg", false, false),
+            segment(u32::MAX - 3, b"XYZabc", false, false),
+            segment(u32::MAX - 3, b"XYZabc", false, false),
+            segment(3, b"hijk", false, false),
+            segment(7, b"", false, true),
         ];
-        assert_eq!(told(&segments), ["1 abc", "1 def", "1 gh", "1 end"]);
+        // Of octets that came twice, those that were in order first are given out.
+        assert_eq!(told(&segments), ["1 XYZabc", "1 g", "1 hijk", "1 end"]);
     }
 
     #[test]
@@ -243,6 +324,7 @@ mod tests {
             segment(500, b"", true, false),
             segment(500, b"", true, false),
             segment(501, b"new", false, false),
+            segment(500, b"", true, false),
         ];
         assert_eq!(told(&segments), ["1 a", "1 gap", "1 z", "1 end", "2 new", "2 end"]);
     }
@@ -250,5 +332,91 @@ mod tests {
     #[test]
     fn a_capture_that_began_in_the_middle_begins_with_a_gap() {
         assert_eq!(told(&[segment(77, b"x", false, false)]), ["1 gap", "1 x", "1 end"]);
+    }
+
+    #[test]
+    fn what_is_captured_twice_does_not_begin_again_after_its_end() {
+        let last = segment(10, b"ab", false, true);
+        let begin = segment(9, b"", true, false);
+        let again = [segment(9, b"", true, false), segment(10, b"ab", false, true)];
+        let once = ["1 ab", "1 end"];
+        assert_eq!(told(&[begin, last, segment(10, b"ab", false, true)]), once);
+        let [begin, last] = again;
+        assert_eq!(told(&[begin, last, segment(9, b"", true, false), segment(12, b"", false, true)]), once);
+        // The same ports again, whose beginning was not captured: further on, and far back.
+        let seen =
+            |sequence| told(&[segment(1 << 30, b"ab", false, true), segment(sequence, b"x", false, false)]);
+        let two = ["1 gap", "1 ab", "1 end", "2 gap", "2 x", "2 end"];
+        assert_eq!(seen((1 << 30) + 9), two);
+        assert_eq!(seen(5), two);
+    }
+
+    #[test]
+    fn too_much_behind_a_gap_gives_the_gap_up() {
+        let behind = vec![0; 65_000];
+        let (mut streams, gaps, mut octets) = (Streams::default(), Cell::new(0), 0);
+        let mut on_event = |_: StreamId, event: StreamEvent<'_>| match event {
+            StreamEvent::Octets(part) => octets += part.len(),
+            StreamEvent::Gap => gaps.set(gaps.get() + 1),
+            StreamEvent::End => {}
+        };
+        streams.take(&segment(0, b"", true, false), &mut on_event);
+        let mut sequence = 5;
+        while gaps.get() == 0 {
+            streams.take(&segment(sequence, &behind, false, false), &mut on_event);
+            sequence += 65_000;
+            assert!(streams.waiting_octets <= MOST_WAITING);
+        }
+        assert_eq!((octets, streams.waiting_octets), (sequence as usize - 5, 0));
+        assert!(octets > MOST_WAITING && octets < MOST_WAITING + 65_001);
+        let (mut streams, mut gaps, mut segments) = (Streams::default(), 0, 0);
+        let mut on_event =
+            |_: StreamId, event: StreamEvent<'_>| gaps += usize::from(event == StreamEvent::Gap);
+        streams.take(&segment(0, b"", true, false), &mut on_event);
+        while segments as usize <= MOST_SEGMENTS {
+            segments += 1;
+            streams.take(&segment(segments * 2 + 1, &letters(0, 1), false, false), &mut on_event);
+        }
+        assert_eq!(gaps, 1, "after {segments} segments of one octet");
+    }
+
+    #[test]
+    fn streams_and_what_waits_in_all_of_them_are_bounded() {
+        let to = "10.0.0.9:4739".parse().unwrap();
+        let from = |number: u32| SocketAddr::from((std::net::Ipv4Addr::from(number), 5_000));
+        let (mut streams, mut ended, mut gaps) = (Streams::default(), 0, 0);
+        let mut on_event = |_: StreamId, event: StreamEvent<'_>| match event {
+            StreamEvent::Octets(_) => {}
+            StreamEvent::Gap => gaps += 1,
+            StreamEvent::End => ended += 1,
+        };
+        let one = |number, sequence, begins, payload: &'static [u8]| Segment {
+            from: from(number),
+            to,
+            sequence,
+            begins,
+            ends: false,
+            payload,
+        };
+        let most = u32::try_from(MOST_STREAMS).unwrap();
+        for number in 0..most {
+            streams.take(&one(number, 0, true, b""), &mut on_event);
+        }
+        // The first is heard again: it is not among those that give way.
+        streams.take(&one(0, 1, false, b"x"), &mut on_event);
+        streams.take(&one(most, 0, true, b""), &mut on_event);
+        streams.take(&one(0, 2, false, b"x"), &mut on_event);
+        assert_eq!(streams.streams.len(), MOST_STREAMS - MOST_STREAMS / 16 + 1);
+        const BEHIND: &[u8] = &[0; 60_000];
+        // The last first, as they have not given way.
+        for number in (0..=most).rev() {
+            streams.take(&one(number, 9, false, BEHIND), &mut on_event);
+            assert!(streams.waiting_octets <= MOST_WAITING_IN_ALL);
+        }
+        streams.finish(&mut on_event);
+        assert_eq!(streams.waiting_octets, 0);
+        // Those that gave way came back in the middle, and made the first give way.
+        let opened = most as usize + 1 + MOST_STREAMS / 16 + 1;
+        assert_eq!((ended, gaps), (opened, most as usize + 1));
     }
 }

@@ -61,7 +61,7 @@ impl Framer {
         if let Some(lost) = &self.lost {
             return Err(lost.clone());
         }
-        let rest = self.octets.get(self.start..).unwrap_or_default();
+        let rest = self.rest();
         let length = match frame(rest, self.position) {
             Ok(Some(length)) if length <= rest.len() => length,
             Ok(_) => return Ok(None),
@@ -78,7 +78,12 @@ impl Framer {
 
     /// Octets that wait for the rest of their message. More than none at the end of a stream means it was cut.
     pub fn pending(&self) -> usize {
-        self.octets.len() - self.start
+        self.rest().len()
+    }
+
+    /// The octets that wait for the rest of their message, or among which the framing was lost.
+    pub fn rest(&self) -> &[u8] {
+        self.octets.get(self.start..).unwrap_or_default()
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use podflow_capture::{Event, StreamId};
 use podflow_ipfix::Limits;
 use podflow_ipfix::collect::{CollectingSession, Transport, UdpSessions};
-use podflow_ipfix::framing::Framer;
+use podflow_ipfix::framing::{Framer, FramingError};
 use podflow_ipfix::message::Version;
 use podflow_ipfix::registry::Registry;
 
@@ -30,6 +30,8 @@ pub(super) struct Decoder {
 enum Stream {
     /// Its first octets are of no message.
     Other,
+    /// Its beginning was not captured.
+    BegunBefore,
     Ipfix(Box<MessageStream>),
 }
 
@@ -38,8 +40,10 @@ pub(super) struct MessageStream {
     exporter: IpAddr,
     framer: Framer,
     session: CollectingSession,
-    /// Octets are missing: messages begin again with the next segment that looks like one.
+    /// Octets are missing: messages begin again where something looks like the beginning of one.
     out_of_step: bool,
+    /// When the last message was exported, seconds since 1970.
+    exported: u32,
 }
 
 impl Decoder {
@@ -57,7 +61,7 @@ impl Decoder {
     }
 
     /// Takes what a capture file held.
-    pub(super) fn take(&mut self, event: Event<'_>, output: &mut Output) {
+    pub(super) fn take(&mut self, event: Event<'_>, output: &mut Output<'_>) {
         match event {
             Event::Datagram { time_ns, from, to, octets, cut } => {
                 if self.wants(to.port()) && (self.is_expected(to.port()) || looks_like_messages(octets)) {
@@ -72,11 +76,11 @@ impl Decoder {
             Event::Octets { time_ns, stream, octets } => {
                 self.stream_octets(time_ns / NANOSECONDS_PER_MILLISECOND, stream, octets, output);
             }
-            Event::Gap { stream } => {
-                if let Some(Stream::Ipfix(messages)) = self.streams.get_mut(&stream) {
-                    messages.gap(&mut self.tally);
-                }
-            }
+            Event::Gap { stream } => match self.streams.get_mut(&stream) {
+                Some(Stream::Ipfix(messages)) => messages.gap(&mut self.tally),
+                Some(Stream::Other | Stream::BegunBefore) => {}
+                None => drop(self.streams.insert(stream, Stream::BegunBefore)),
+            },
             Event::End { stream } => {
                 if let Some(Stream::Ipfix(messages)) = self.streams.remove(&stream) {
                     messages.end(self);
@@ -101,7 +105,7 @@ impl Decoder {
 
     fn message_stream(&self, exporter: IpAddr, transport: Transport) -> MessageStream {
         let session = CollectingSession::new(transport, Arc::clone(&self.limits), Arc::clone(&self.registry));
-        MessageStream { exporter, framer: Framer::new(), session, out_of_step: false }
+        MessageStream { exporter, framer: Framer::new(), session, out_of_step: false, exported: 0 }
     }
 
     fn wants(&self, port: u16) -> bool {
@@ -119,7 +123,7 @@ impl Decoder {
         from: SocketAddr,
         to: SocketAddr,
         octets: &[u8],
-        output: &mut Output,
+        output: &mut Output<'_>,
     ) {
         if self.sockets.len() >= MOST_SOCKETS && !self.sockets.contains_key(&to) {
             self.tally.lost("sockets", "more collectors in one file than are kept apart");
@@ -133,13 +137,22 @@ impl Decoder {
         self.tally.message(exporter, octets.len(), received.map(|received| received.summary));
     }
 
-    fn stream_octets(&mut self, now_ms: u64, id: StreamId, octets: &[u8], output: &mut Output) {
+    fn stream_octets(&mut self, now_ms: u64, id: StreamId, octets: &[u8], output: &mut Output<'_>) {
         if !self.wants(id.to.port()) {
             return;
         }
-        if !self.streams.contains_key(&id) {
-            let stream = if self.is_expected(id.to.port()) || begins_message(octets) {
-                Stream::Ipfix(Box::new(self.message_stream(id.from.ip(), Transport::Stream)))
+        let begun_before = matches!(self.streams.get(&id), Some(Stream::BegunBefore));
+        if begun_before || !self.streams.contains_key(&id) {
+            let is_ipfix = self.is_expected(id.to.port()) || begins_message(octets);
+            let stream = if is_ipfix {
+                let mut messages = self.message_stream(id.from.ip(), Transport::Stream);
+                if begun_before {
+                    messages.gap(&mut self.tally);
+                }
+                Stream::Ipfix(Box::new(messages))
+            } else if begun_before {
+                // A message may begin in a later segment.
+                return;
             } else {
                 Stream::Other
             };
@@ -153,7 +166,7 @@ impl Decoder {
 
 impl MessageStream {
     /// Octets of a file, whose messages are received when they were exported.
-    pub(super) fn octets(&mut self, octets: &[u8], decoder: &mut Decoder, output: &mut Output) {
+    pub(super) fn octets(&mut self, octets: &[u8], decoder: &mut Decoder, output: &mut Output<'_>) {
         self.take(octets, None, &mut decoder.tally, output);
     }
 
@@ -166,46 +179,78 @@ impl MessageStream {
     }
 
     fn gap(&mut self, tally: &mut Tally) {
-        if self.framer.pending() > 0 {
-            tally.lost("stream_gap", "octets of a TCP stream were not captured");
-        }
+        tally.lost("stream_gap", "octets of a TCP stream were not captured");
         self.framer = Framer::new();
         self.out_of_step = true;
     }
 
-    fn take(&mut self, octets: &[u8], now_ms: Option<u64>, tally: &mut Tally, output: &mut Output) {
-        if self.out_of_step {
-            if !begins_message(octets) {
+    fn take(&mut self, octets: &[u8], now_ms: Option<u64>, tally: &mut Tally, output: &mut Output<'_>) {
+        if !self.out_of_step {
+            self.framer.push(octets);
+        } else if !self.find_step(octets, now_ms) {
+            return;
+        }
+        while let Err(error) = self.messages(now_ms, tally, output) {
+            tally.lost("framing", &error);
+            let behind = self.framer.rest().get(1..).unwrap_or_default().to_vec();
+            if !self.find_step(&behind, now_ms) {
                 return;
             }
-            self.out_of_step = false;
         }
-        self.framer.push(octets);
-        loop {
-            match self.framer.next_message() {
-                Ok(Some(message)) => {
-                    let exporter = self.exporter;
-                    let clock_ms = now_ms.unwrap_or(0);
-                    let summary = self
-                        .session
-                        .receive(clock_ms, message, &mut |record| output.record(&record, exporter, now_ms));
-                    tally.message(exporter, message.len(), summary);
-                }
-                Ok(None) => return,
-                Err(error) => {
-                    tally.lost("framing", &error);
-                    self.framer = Framer::new();
-                    self.out_of_step = true;
-                    return;
-                }
-            }
+    }
+
+    /// Goes on with the first message that begins among these octets, where one does.
+    fn find_step(&mut self, octets: &[u8], now_ms: Option<u64>) -> bool {
+        let seconds = now_ms.map_or(u64::from(self.exported), |now_ms| now_ms / 1_000);
+        let start = message_start(octets, seconds);
+        self.framer = Framer::new();
+        self.out_of_step = start.is_none();
+        if let Some(message) = start.and_then(|start| octets.get(start..)) {
+            self.framer.push(message);
         }
+        start.is_some()
+    }
+
+    /// Decodes the messages that are whole.
+    fn messages(
+        &mut self,
+        now_ms: Option<u64>,
+        tally: &mut Tally,
+        output: &mut Output<'_>,
+    ) -> Result<(), FramingError> {
+        while let Some(message) = self.framer.next_message()? {
+            let exporter = self.exporter;
+            self.exported = exported(message).unwrap_or(self.exported);
+            let clock_ms = now_ms.unwrap_or(0);
+            let summary = self
+                .session
+                .receive(clock_ms, message, &mut |record| output.record(&record, exporter, now_ms));
+            tally.message(exporter, message.len(), summary);
+        }
+        Ok(())
     }
 }
 
 /// Whether octets can be the beginning of an IPFIX message.
 fn begins_message(octets: &[u8]) -> bool {
     matches!(octets.first_chunk::<4>(), Some([0, 10, high, low]) if u16::from_be_bytes([*high, *low]) >= 16)
+}
+
+/// Where in a stream of unknown place a message begins: its export time is about `seconds` since 1970.
+fn message_start(octets: &[u8], seconds: u64) -> Option<usize> {
+    let is_start = |from: &[u8]| {
+        begins_message(from)
+            && exported(from).is_some_and(|time| u64::from(time).abs_diff(seconds) < SECONDS_OF_A_DAY)
+    };
+    // Exporters with a wrong clock still begin most of their segments with a message.
+    (0..octets.len())
+        .find(|start| octets.get(*start..).is_some_and(is_start))
+        .or_else(|| begins_message(octets).then_some(0))
+}
+
+/// A message's export time, seconds since 1970.
+fn exported(message: &[u8]) -> Option<u32> {
+    message.get(4..)?.first_chunk().map(|time| u32::from_be_bytes(*time))
 }
 
 /// Whether a datagram's header and length agree for one of the protocols.
@@ -226,6 +271,8 @@ fn looks_like_messages(octets: &[u8]) -> bool {
 pub(super) const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// Where IPFIX is sent by default.
 const IPFIX_PORT: u16 = 4_739;
+/// How far apart export time and capture time are at most, in an exporter whose clock is about right.
+const SECONDS_OF_A_DAY: u64 = 86_400;
 /// Collectors in one file that are kept apart.
 const MOST_SOCKETS: usize = 256;
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;

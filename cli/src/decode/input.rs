@@ -28,11 +28,10 @@ impl<'p> Input<'p> {
         let file: Box<dyn Read> = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
-            Box::new(File::open(path).context("opening the file")?)
+            Box::new(File::open(path).context("opening it")?)
         };
         let mut reader = BufReader::with_capacity(READ_AHEAD, progress.counted(file));
-        let mut magic = [0; 4];
-        reader.read_exact(&mut magic).context("the file has fewer than four octets")?;
+        let magic = first_octets(&mut reader)?;
         let source = Cursor::new(magic).chain(reader);
         if CaptureFile::<Source<'_>>::is_capture(magic) {
             return Ok(Input::Capture(Box::new(CaptureFile::open(magic, source)?)));
@@ -42,12 +41,15 @@ impl<'p> Input<'p> {
             [0, 5 | 9, ..] => {
                 bail!("a file of bare NetFlow messages does not say where one ends; give a capture (pcap)")
             }
+            [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd] | [0xfd, b'7', b'z', b'X'] => {
+                bail!("it is compressed; unpack it on the way: zcat FILE | podflow decode -")
+            }
             _ => bail!("neither IPFIX (RFC 5655) nor pcap nor pcapng: it begins with {magic:02x?}"),
         }
     }
 
     /// Reads the file to its end.
-    pub(super) fn read(self, decoder: &mut Decoder, output: &mut Output) -> Result<()> {
+    pub(super) fn read(self, decoder: &mut Decoder, output: &mut Output<'_>) -> Result<()> {
         match self {
             Input::Capture(file) => read_capture(*file, decoder, output),
             Input::Messages(source) => read_messages(*source, decoder, output),
@@ -55,7 +57,22 @@ impl<'p> Input<'p> {
     }
 }
 
-fn read_capture(mut file: CaptureFile<Source<'_>>, decoder: &mut Decoder, output: &mut Output) -> Result<()> {
+/// The octets that tell the format.
+fn first_octets(reader: &mut impl Read) -> Result<[u8; 4]> {
+    let mut magic = Vec::new();
+    reader.take(4).read_to_end(&mut magic).context("reading it")?;
+    match <[u8; 4]>::try_from(&magic[..]) {
+        Ok(magic) => Ok(magic),
+        Err(_) if magic.is_empty() => bail!("it is empty"),
+        Err(_) => bail!("{} octets are too few for IPFIX, pcap or pcapng", magic.len()),
+    }
+}
+
+fn read_capture(
+    mut file: CaptureFile<Source<'_>>,
+    decoder: &mut Decoder,
+    output: &mut Output<'_>,
+) -> Result<()> {
     let mut reassembly = Reassembly::new();
     let mut failed = None;
     while let Some(frame) = file.next_frame() {
@@ -75,11 +92,19 @@ fn read_capture(mut file: CaptureFile<Source<'_>>, decoder: &mut Decoder, output
     failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
-fn read_messages(mut source: Source<'_>, decoder: &mut Decoder, output: &mut Output) -> Result<()> {
+fn read_messages(mut source: Source<'_>, decoder: &mut Decoder, output: &mut Output<'_>) -> Result<()> {
     let mut file = decoder.message_file();
     let mut buffer = vec![0; READ_AHEAD];
     loop {
-        let octets = source.read(&mut buffer).context("reading the file")?;
+        let octets = match source.read(&mut buffer) {
+            Ok(octets) => octets,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                // What came before is decoded, and counted to its end.
+                file.end(decoder);
+                return Err(error).context("reading it");
+            }
+        };
         if octets == 0 {
             break;
         }

@@ -28,12 +28,13 @@ use progress::Progress;
 
 /// Decode recorded IPFIX, NetFlow v9 and NetFlow v5 into documents, one JSON a line.
 #[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// Files to read: IPFIX files (RFC 5655), pcap, pcapng; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// What to print
-    #[arg(short, long, value_enum, default_value_t = Format::Ndjson)]
+    /// What to print for each record
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Ndjson)]
     output: Format,
     /// Only what was sent to these ports; without it, whatever looks like IPFIX or NetFlow
     #[arg(long, value_name = "PORT")]
@@ -68,14 +69,14 @@ enum Format {
 
 /// Decodes all files; 0 when everything was decoded, 1 when anything was lost.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut output = Output::new(arguments)?;
+    let progress = Progress::new(&arguments.files);
+    let mut output = Output::new(arguments, &progress)?;
     let registry = podflow_collector::definitions::registry(&arguments.definitions)?;
     let mut decoder = Decoder::new(&arguments.port, arguments.exporter, registry);
-    let progress = Progress::new(&arguments.files);
     for path in &arguments.files {
         let read = Input::open(path, &progress)
             .and_then(|input| input.read(&mut decoder, &mut output))
-            .with_context(|| format!("decoding {}", path.display()));
+            .with_context(|| path.display().to_string());
         match read {
             Ok(()) => {}
             // The reader of our output has gone: nothing is lost that anybody wants.
@@ -89,6 +90,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     decoder.tally.print(arguments.stats, &output)?;
     Ok(if decoder.tally.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
+
+/// How it is used, behind the options.
+const AFTER_HELP: &str = "\
+Examples:
+  podflow decode --inventory cluster.yml -o table capture.pcap
+  tcpdump -i any -w - port 4739 | podflow decode --stats - > flows.ndjson
+
+What could not be decoded is counted on stderr, by reason, with the first of each. The exit status is 0 when everything
+was decoded, 1 when anything was lost.";
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;

@@ -42,6 +42,11 @@ impl Progress {
         Counted { bar: &self.bar, inner }
     }
 
+    /// Writes to the terminal beside the bar.
+    pub(super) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar.suspend(write)
+    }
+
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }

@@ -17,6 +17,8 @@ pub(super) struct Tally {
     exporters: BTreeMap<IpAddr, Exporter>,
     /// By reason, with the first one's words.
     lost: BTreeMap<&'static str, (u64, String)>,
+    /// What became of files that could not be read to their end, one sentence each.
+    files: Vec<String>,
 }
 
 /// What one exporter sent.
@@ -68,24 +70,32 @@ impl Tally {
 
     /// Counts data sets whose template did not come.
     pub(super) fn without_template(&mut self, sets: usize) {
-        for _ in 0..sets {
-            self.lost("no_template", "a data set whose template is not in the file, or came too late");
-        }
+        let what = "a data set whose template is not in the file, or came too late";
+        self.lost_some("no_template", sets as u64, what);
     }
 
     /// Counts what could not be read of a capture.
     pub(super) fn capture_lost(&mut self, losses: Losses) {
-        for _ in 0..losses.fragments {
-            self.lost("fragments", "a packet whose other fragments are not in the file");
-        }
-        for _ in 0..losses.link_type {
-            self.lost("link_type", "a frame of a link type that is not read");
-        }
+        let Losses { link_type, fragments, cut } = losses;
+        let what = "a packet whose other fragments are not in the file, or contradict each other";
+        self.lost_some("fragments", fragments, what);
+        self.lost_some("link_type", link_type, "a frame of a link type that is not read");
+        self.lost_some(
+            "frame_cut",
+            cut,
+            "a frame of which the capture holds too little to tell what is in it",
+        );
     }
 
-    /// Counts a file that could not be read to its end.
+    /// Notes a file that could not be read to its end.
     pub(super) fn file_failed(&mut self, error: &anyhow::Error) {
-        self.lost("file", format!("{error:#}"));
+        self.files.push(format!("{error:#}"));
+    }
+
+    fn lost_some(&mut self, reason: &'static str, count: u64, what: &str) {
+        if count > 0 {
+            self.lost.entry(reason).or_insert_with(|| (0, what.to_owned())).0 += count;
+        }
     }
 
     /// Counts one loss, and keeps the words of the first of its reason.
@@ -95,40 +105,41 @@ impl Tally {
 
     /// Whether everything was decoded.
     pub(super) fn is_complete(&self) -> bool {
-        self.lost.is_empty()
+        self.lost.is_empty() && self.files.is_empty()
     }
 
     /// Tells what was lost, and with `stats` what was read.
-    pub(super) fn print(&self, stats: bool, output: &Output) -> io::Result<()> {
+    pub(super) fn print(&self, stats: bool, output: &Output<'_>) -> io::Result<()> {
         let mut stderr = io::stderr().lock();
         if stats {
-            let heads =
-                ["exporter", "messages", "octets", "records", "options", "templates", "missing", "repeated"];
-            for head in heads {
-                write!(stderr, "{head:<16}")?;
-            }
-            writeln!(stderr, "malformed")?;
-            for (address, exporter) in &self.exporters {
-                write!(stderr, "{:<16}", address.to_string())?;
-                let Exporter {
-                    messages,
-                    octets,
-                    records,
-                    options_records,
-                    templates,
-                    missing,
-                    duplicates,
-                    ..
-                } = exporter;
-                for count in [messages, octets, records, options_records, templates, missing, duplicates] {
-                    write!(stderr, "{count:<16}")?;
-                }
-                writeln!(stderr, "{}", exporter.malformed)?;
-            }
+            self.print_exporters(&mut stderr)?;
             writeln!(stderr, "{} written", output.written())?;
+        }
+        for file in &self.files {
+            writeln!(stderr, "podflow: {file}")?;
         }
         for (reason, (count, first)) in &self.lost {
             writeln!(stderr, "lost: {count} × {reason}; the first: {first}")?;
+        }
+        Ok(())
+    }
+
+    fn print_exporters(&self, stderr: &mut impl io::Write) -> io::Result<()> {
+        // An IPv6 address may be as long as 39 characters.
+        let width =
+            self.exporters.keys().map(|address| address.to_string().len() + 1).max().unwrap_or(0).max(16);
+        write!(stderr, "{:<width$}", "exporter")?;
+        for head in ["messages", "octets", "records", "options", "templates", "missing", "repeated"] {
+            write!(stderr, "{head:<14}")?;
+        }
+        writeln!(stderr, "malformed")?;
+        for (address, exporter) in &self.exporters {
+            write!(stderr, "{:<width$}", address.to_string())?;
+            let Exporter { messages, octets, records, options_records, templates, .. } = exporter;
+            for count in [messages, octets, records, options_records, templates] {
+                write!(stderr, "{count:<14}")?;
+            }
+            writeln!(stderr, "{:<14}{:<14}{}", exporter.missing, exporter.duplicates, exporter.malformed)?;
         }
         Ok(())
     }

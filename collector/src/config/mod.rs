@@ -3,6 +3,7 @@
 
 mod section;
 
+mod limits;
 mod read;
 mod secret;
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 
 use podflow_daemon::config::BadConfig;
 use podflow_daemon::tls::Identity;
+use podflow_ipfix::Limits;
 
 pub use secret::Secret;
 
@@ -23,6 +25,8 @@ pub use secret::Secret;
 pub struct Config {
     /// Where records come in.
     pub listen: Listen,
+    /// What an exporter may make the decoders keep or do.
+    pub limits: Limits,
     /// Files in the Logstash netflow codec's definition format, later ones win.
     pub definitions: Vec<PathBuf>,
     /// Who stands behind an address.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use podflow_daemon::config::{BadConfig, Faults};
 use podflow_daemon::tls::Identity;
 
+use super::limits::limits;
 use super::section::Section;
 use super::{
     Auth, BatchLimits, Cluster, Config, DeadLetters, Documents, Elasticsearch, Embedded, Full, Kubernetes,
@@ -30,6 +31,7 @@ impl Config {
         let mut file = Section::new("", value, &mut faults);
         let mut config = Self {
             listen: file.table("listen", listen),
+            limits: file.table("limits", limits),
             definitions: file.list("definitions", |path| Ok(PathBuf::from(path))).unwrap_or_default(),
             cluster: file.table("cluster", cluster),
             documents: file.table("documents", documents),
@@ -399,6 +401,7 @@ mod tests {
     fn a_stray_key_in_any_table_is_named() {
         for table in [
             "listen",
+            "limits",
             "cluster",
             "documents",
             "store",

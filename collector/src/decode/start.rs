@@ -54,8 +54,8 @@ pub(crate) fn start(
 ) -> Result<(Decoders, DecoderThreads)> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_DECODERS);
     let registry = Arc::new(crate::definitions::registry(&config.definitions)?);
-    let limits =
-        Arc::new(Limits { udp_sessions: config.listen.sessions.div_ceil(threads), ..Limits::default() });
+    let udp_sessions = config.listen.sessions.div_ceil(threads);
+    let limits = Arc::new(Limits { udp_sessions, ..config.limits.clone() });
     let unknown = Arc::new(UnknownNames::default());
     let window =
         Window { past: config.documents.export_time_past, future: config.documents.export_time_future };

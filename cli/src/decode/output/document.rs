@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use ipnet::IpNet;
 use podflow_cluster::{Directory, Inventory};
 use podflow_collector::document::model::Document;
 use podflow_collector::document::names::Members;
@@ -23,11 +24,14 @@ impl Documents {
     /// Names come from the inventory; without one only those that the records carry are there.
     pub(super) fn new(inventory: Option<&Path>, cluster: &str) -> Result<Self> {
         let directory = Arc::new(Directory::default());
+        let mut named = Vec::new();
         if let Some(path) = inventory {
             // Owners hold for all times: a file may be of any day.
             directory.replace(Inventory::read(path)?, 0);
+            // Whoever gives an inventory says that the addresses are those of its cluster, whichever exporter saw them.
+            named = [IpAddr::from([0; 4]), IpAddr::from([0; 16])].map(everywhere).to_vec();
         }
-        let members = Members::new(cluster, Vec::new());
+        let members = Members::new(cluster, named);
         let window = Window { past: A_LONG_TIME, future: A_LONG_TIME };
         Ok(Self { builder: Builder::new(directory, members, window, Arc::new(UnknownNames::default())) })
     }
@@ -47,6 +51,10 @@ impl Documents {
             Drafted::OtherSide => None,
         }
     }
+}
+
+fn everywhere(any: IpAddr) -> IpNet {
+    IpNet::new_assert(any, 0)
 }
 
 /// A recorded message may be of any time: its own export time always counts.

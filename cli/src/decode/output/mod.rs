@@ -6,33 +6,39 @@ mod raw;
 
 mod table;
 
-use std::io::{self, BufWriter, StdoutLock, Write as _};
+use std::io::{self, StdoutLock, Write as _};
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
 use podflow_ipfix::collect::DataRecord;
 
+use super::progress::Progress;
 use super::{Arguments, Format};
 use document::Documents;
 
 /// Writes records onto stdout.
-pub(super) struct Output {
+pub(super) struct Output<'p> {
     format: Format,
     documents: Documents,
-    stdout: BufWriter<StdoutLock<'static>>,
+    progress: &'p Progress,
+    stdout: StdoutLock<'static>,
     line: Vec<u8>,
+    /// Whole lines that were not written yet.
+    lines: Vec<u8>,
     written: u64,
     failed: Option<io::Error>,
 }
 
-impl Output {
+impl<'p> Output<'p> {
     /// Reads the inventory, where one is given.
-    pub(super) fn new(arguments: &Arguments) -> Result<Self> {
+    pub(super) fn new(arguments: &Arguments, progress: &'p Progress) -> Result<Self> {
         let mut output = Self {
             format: arguments.output,
             documents: Documents::new(arguments.inventory.as_deref(), &arguments.cluster_name)?,
-            stdout: BufWriter::with_capacity(WRITE_AT_ONCE, io::stdout().lock()),
+            progress,
+            stdout: io::stdout().lock(),
             line: Vec::new(),
+            lines: Vec::with_capacity(WRITE_AT_ONCE),
             written: 0,
             failed: None,
         };
@@ -77,14 +83,25 @@ impl Output {
 
     /// Writes what is still in memory.
     pub(super) fn finish(&mut self) -> Result<()> {
+        self.write_lines();
         self.check().and_then(|()| self.stdout.flush()).context("writing to standard output")
     }
 
     fn write_line(&mut self) {
-        self.line.push(b'\n');
-        if let Err(error) = self.stdout.write_all(&self.line) {
-            self.failed = Some(error);
+        self.lines.append(&mut self.line);
+        self.lines.push(b'\n');
+        if self.lines.len() >= WRITE_AT_ONCE {
+            self.write_lines();
         }
+    }
+
+    /// Writes whole lines, so that the bar never stands within one.
+    fn write_lines(&mut self) {
+        let Self { progress, stdout, lines, failed, .. } = self;
+        if failed.is_none() {
+            *failed = progress.beside(|| stdout.write_all(lines)).err();
+        }
+        lines.clear();
     }
 }
 
