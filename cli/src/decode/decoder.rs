@@ -201,7 +201,7 @@ impl MessageStream {
 
     /// Goes on with the first message that begins among these octets, where one does.
     fn find_step(&mut self, octets: &[u8], now_ms: Option<u64>) -> bool {
-        let seconds = now_ms.map_or(u64::from(self.exported), |now_ms| now_ms / 1_000);
+        let seconds = now_ms.map_or_else(|| u64::from(self.exported), |now_ms| now_ms / 1_000);
         let start = message_start(octets, seconds);
         self.framer = Framer::new();
         self.out_of_step = start.is_none();
