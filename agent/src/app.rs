@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::config::{CollectorAddr, Config, Protocol, Resend};
+use crate::config::{CollectorAddr, Config, Protocol, Resend, TableSource};
 use crate::enrich::Names;
 use crate::export::{Exporter, ExporterSettings};
 use crate::metrics::{ExportMetrics, TrackerMetrics};
@@ -78,11 +78,13 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
     };
     let settings = Settings {
         poll_interval: config.poll_interval,
+        source: config.source.clone(),
         zones: config.zones.clone(),
         limits: Limits {
             connections: config.max_connections,
             ended: config.max_ended_flows,
             schedule: Schedule::new(config.export_interval, config.poll_interval, config.idle_timeout),
+            uncounted: config.source != TableSource::Kernel,
         },
     };
     let keeper = config.state_file.clone().map(StateKeeper::new);
@@ -102,6 +104,7 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
         services: config.service_names,
         interfaces: ArcSwap::from_pointee(own_addresses()),
         tunnels: config.tunnels.clone(),
+        probes: config.probes,
         exclude: config.exclude.clone(),
         collector: ArcSwap::from_pointee(None),
     });

@@ -17,8 +17,9 @@ use crate::RunOptions;
 use crate::app::own_addresses;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::conntrack::Layer4;
-use crate::conntrack::socket::DumpSocket;
+use crate::conntrack::source::Source;
+use crate::conntrack::zones::ZonePlan;
+use crate::conntrack::{Entry, Layer4};
 use crate::enrich::{Names, Verdict};
 use crate::store::moment::Schedule;
 use crate::store::{Connection, Limits, Memory, Store};
@@ -79,6 +80,7 @@ pub async fn connections(
         services: config.service_names,
         interfaces: ArcSwap::from_pointee(own_addresses()),
         tunnels: config.tunnels.clone(),
+        probes: config.probes,
         exclude: config.exclude.clone(),
         collector: ArcSwap::from_pointee(None),
     };
@@ -87,13 +89,23 @@ pub async fn connections(
         connections: usize::MAX,
         ended: 0,
         schedule: Schedule::new(config.export_interval, config.poll_interval, None),
+        uncounted: true,
     };
     let mut store = Store::new(limits, Memory::default(), 0);
-    let mut socket = DumpSocket::open().context("reading conntrack")?;
+    let mut source = Source::open(&config.source, usize::MAX).context("reading conntrack")?;
+    let mut zones = ZonePlan::new(config.zones.clone());
+    if zones.is_open() {
+        source.dump(None, &mut |entry| zones.found(entry.zones)).context("reading conntrack")?;
+    }
     store.begin_dump();
-    for zone in &config.zones {
-        let now = clock.now();
-        socket.dump(Some(*zone), &mut |entry| store.seen(entry, now)).context("reading conntrack")?;
+    let now = clock.now();
+    for zone in zones.dumps() {
+        let mut on_entry = |entry: &Entry| {
+            if zones.wants(entry.zones) {
+                store.seen(entry, now);
+            }
+        };
+        source.dump(zone, &mut on_entry).context("reading conntrack")?;
     }
     let now_ms = clock.now().wall_ms;
     let shown: Vec<Shown> =

@@ -16,9 +16,11 @@ use tracing::{error, info, warn};
 
 use crate::blindness::{self, Blindness};
 use crate::clock::Clock;
-use crate::conntrack::entry::Status;
-use crate::conntrack::socket::{ConntrackError, Dump, DumpSocket, EventSocket};
+use crate::conntrack::entry::{Entry, Status};
+use crate::conntrack::socket::{ConntrackError, Dump, EventSocket};
+use crate::conntrack::source::{Source, TableSource};
 use crate::conntrack::switches::{self, Switches};
+use crate::conntrack::zones::ZonePlan;
 use crate::metrics::TrackerMetrics;
 use crate::store::{Limits, Memory, Store};
 
@@ -27,8 +29,10 @@ use crate::store::{Limits, Memory, Store};
 pub(crate) struct Settings {
     /// Time between two polls.
     pub(crate) poll_interval: Duration,
-    /// Zones that are read; entries of others are none of ours.
-    pub(crate) zones: Vec<u16>,
+    /// The table that is read.
+    pub(crate) source: TableSource,
+    /// Zones that are read, entries of others are none of ours; none: found out from the table.
+    pub(crate) zones: Option<Vec<u16>>,
     /// Bounds and schedule of the store.
     pub(crate) limits: Limits,
 }
@@ -52,15 +56,16 @@ impl SharedStore {
 pub(crate) struct Tracker {
     settings: Settings,
     clock: Clock,
-    events: EventSocket,
-    dumps: DumpSocket,
+    source: Source,
+    zones: ZonePlan,
     store: SharedStore,
     metrics: TrackerMetrics,
     blindness: Blindness,
+    surveyed: bool,
 }
 
 impl Tracker {
-    /// Opens both sockets and sets the kernel's switches, in the network namespace of this thread.
+    /// Opens the table and, where it is the kernel's, sets its switches, in the network namespace of this thread.
     ///
     /// # Errors
     /// Where the kernel refuses a socket.
@@ -70,25 +75,28 @@ impl Tracker {
         memory: impl FnOnce(u64) -> Memory,
         metrics: TrackerMetrics,
     ) -> Result<Self, ConntrackError> {
-        // The event socket first: an entry that is born from now on reports its end.
-        let events = EventSocket::open()?;
-        let dumps = DumpSocket::open()?;
+        let source = Source::open(&settings.source, settings.limits.connections)?;
         let opened_ms = clock.now().wall_ms;
         let directory = switches::directory();
-        let switches = switches::switch_on(&directory);
+        let switches = match settings.source {
+            TableSource::Kernel => switches::switch_on(&directory),
+            // That table has none of this: no counters, no times of birth, no events.
+            TableSource::OpenVSwitch(_) => Switches::default(),
+        };
         blindness::look_at_bridges(&metrics);
         metrics
             .max_connections
             .set(switches::maximum(&directory).and_then(|max| max.try_into().ok()).unwrap_or(0));
         let store = Store::new(settings.limits, memory(opened_ms), events_since(switches, opened_ms));
         Ok(Self {
+            zones: ZonePlan::new(settings.zones.clone()),
             settings,
             clock,
-            events,
-            dumps,
+            source,
             store: SharedStore::new(store),
             metrics,
             blindness: Blindness::default(),
+            surveyed: false,
         })
     }
 
@@ -119,7 +127,7 @@ impl Tracker {
                 // A poll that took longer than the interval does not make the next ones follow without a pause.
                 next = (next + self.settings.poll_interval).max(Instant::now());
             }
-            match wait(stopped, Some(&self.events), next.saturating_duration_since(Instant::now())) {
+            match wait(stopped, self.source.events(), next.saturating_duration_since(Instant::now())) {
                 Woken::Stop => break,
                 Woken::Time => {}
                 Woken::Events => {
@@ -138,27 +146,35 @@ impl Tracker {
     /// One poll: every zone dumped, events that came meanwhile, then the judgement on what is gone.
     pub(crate) fn poll(&mut self) {
         let began = Instant::now();
+        self.survey();
         self.store.lock().begin_dump();
         let mut total = Dump { complete: true, ..Dump::default() };
         let (mut uncounted, mut offloaded) = (0_u64, 0_u64);
-        for zone in &self.settings.zones {
+        for zone in self.zones.dumps() {
             let now = self.clock.now();
-            let store = &self.store;
-            let mut on_entry = |entry: &crate::conntrack::Entry| {
+            let (store, zones) = (&self.store, &mut self.zones);
+            let mut others = 0;
+            let mut on_entry = |entry: &Entry| {
+                zones.found(entry.zones);
+                if !zones.wants(entry.zones) {
+                    others += 1;
+                    return;
+                }
                 uncounted += u64::from(entry.counters.is_none());
                 offloaded += u64::from(entry.status.any(Status::OFFLOADED));
                 store.lock().seen(entry, now);
             };
-            match self.dumps.dump(Some(*zone), &mut on_entry) {
+            match self.source.dump(zone, &mut on_entry) {
                 Ok(dump) => {
-                    total.entries += dump.entries;
-                    total.foreign += dump.foreign;
+                    self.zones.not_asked_for(dump.foreign);
+                    total.entries += dump.entries - others;
+                    total.foreign += dump.foreign + others;
                     total.unreadable += dump.unreadable;
                     total.complete &= dump.complete;
                 }
                 Err(error) => {
                     error!(
-                        zone,
+                        ?zone,
                         error = display_chain(&error),
                         "conntrack poll failed; tried again at the next"
                     );
@@ -183,11 +199,21 @@ impl Tracker {
         self.blindness.observe(uncounted, offloaded, &tally, &self.metrics);
     }
 
+    /// Looks once at what zones there are, before anything is taken in.
+    fn survey(&mut self) {
+        if self.surveyed || !self.zones.is_open() {
+            return;
+        }
+        let zones = &mut self.zones;
+        // Where it fails, so does the poll that follows, which says so.
+        self.surveyed = self.source.dump(None, &mut |entry| zones.found(entry.zones)).is_ok();
+    }
+
     fn drain_events(&mut self) {
         let now = self.clock.now();
-        let (store, zones) = (&self.store, &self.settings.zones);
-        let drained = self.events.drain(&mut |entry, port_id| {
-            if zones.contains(&entry.zones.original) || zones.contains(&entry.zones.reply) {
+        let (store, zones) = (&self.store, &self.zones);
+        let drained = self.source.drain(&mut |entry, port_id| {
+            if zones.wants(entry.zones) {
                 store.lock().destroyed(entry, port_id, now);
             }
         });

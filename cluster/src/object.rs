@@ -39,6 +39,9 @@ pub struct Pod {
     /// When its last container ended or it was deleted; `None` while it lives.
     #[serde(default)]
     pub ended_ms: Option<i64>,
+    /// TCP ports on which kubelet probes it.
+    #[serde(default)]
+    pub probes: Vec<u16>,
 }
 
 /// A Service, with every address and port by which it is dialled.

@@ -140,6 +140,7 @@ mod tests {
             ips: vec![address.parse().unwrap()],
             started_ms,
             ended_ms: None,
+            probes: Vec::new(),
         }
     }
 

@@ -39,6 +39,7 @@ fn describe_pod(node: &Node, pod: &Pod) -> object::Pod {
         ips: pod.ips.clone(),
         started_ms: 0,
         ended_ms: None,
+        probes: Vec::new(),
     }
 }
 

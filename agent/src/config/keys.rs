@@ -1,12 +1,14 @@
 //! Every key that a configuration may have, in one place.
 
 /// Keys of the file that the agent acts on.
-pub(super) const OURS: [&str; 6] = [
+pub(super) const OURS: [&str; 8] = [
     "featureGates",
     "flowCollectorAddr",
     "flowPollInterval",
     "flowExportFrequency",
     "flowExporter",
+    "ovsDatapathType",
+    "ovsRunDir",
     "podflow",
 ];
 
@@ -15,7 +17,8 @@ pub(super) const FLOW_EXPORTER: [&str; 5] =
     ["enable", "flowCollectorAddr", "flowPollInterval", "activeFlowExportTimeout", "idleFlowExportTimeout"];
 
 /// Keys under `podflow`.
-pub(super) const PODFLOW: [&str; 17] = [
+pub(super) const PODFLOW: [&str; 18] = [
+    "conntrackSource",
     "conntrackZones",
     "clusterCIDRs",
     "clusterName",
@@ -45,7 +48,7 @@ pub(super) const TUNNELS: [&str; 2] = ["ports", "protocols"];
 pub(super) const RULE: [&str; 5] = ["kind", "network", "port", "protocol", "namespace"];
 
 /// Keys that Antrea documents for its agent, of any release, and that mean nothing here.
-pub(super) const ANTREA: [&str; 51] = [
+pub(super) const ANTREA: [&str; 49] = [
     "activeFlowExportTimeout",
     "antreaClientConnection",
     "antreaProxy",
@@ -80,8 +83,6 @@ pub(super) const ANTREA: [&str; 51] = [
     "nodeType",
     "nplPortRange",
     "ovsBridge",
-    "ovsDatapathType",
-    "ovsRunDir",
     "packetInRate",
     "secondaryNetwork",
     "serviceCIDR",

@@ -9,7 +9,14 @@ mod duration;
 
 mod keys;
 
+mod reader;
+
+mod ours;
+
 mod read;
+
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,7 +27,9 @@ use podflow_daemon::config::BadConfig;
 use podflow_flow::Profile;
 
 pub use address::{CollectorAddr, Host, Protocol};
-pub use read::Rule;
+pub use ours::Rule;
+
+pub use crate::conntrack::source::TableSource;
 
 /// What the agent is to do.
 #[derive(Clone, Debug)]
@@ -37,8 +46,10 @@ pub struct Config {
     pub export_interval: Duration,
     /// A changed flow that stands still for so long is reported without waiting for its moment.
     pub idle_timeout: Option<Duration>,
-    /// Conntrack zones that are read, those of the CNI first.
-    pub zones: Vec<u16>,
+    /// Which connection tracking table is read.
+    pub source: TableSource,
+    /// Conntrack zones that are read, those of the CNI first; none: found out from the table.
+    pub zones: Option<Vec<u16>>,
     /// What is inside the cluster, beside the Nodes' addresses and Pod ranges.
     pub cluster_ranges: Vec<IpNet>,
     /// Name of the cluster: part of the observation domain.
@@ -49,6 +60,8 @@ pub struct Config {
     pub seconds_octets: u16,
     /// Whether messages are sent again after a reconnect.
     pub resend: Resend,
+    /// Whether kubelet's probes are left out.
+    pub probes: Probes,
     /// Flows that are left out.
     pub exclude: Vec<Rule>,
     /// Ports and protocols by which Nodes carry their Pods' traffic to each other.
@@ -99,6 +112,16 @@ pub enum Resend {
     Auto,
     /// Never.
     Never,
+}
+
+/// `podflow.probes`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Probes {
+    /// Connections from this Node to a probe port of one of its Pods are left out while they are small.
+    #[default]
+    Exclude,
+    /// They are flows as others.
+    Include,
 }
 
 /// `podflow.tls`.

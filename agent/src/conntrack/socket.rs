@@ -25,6 +25,14 @@ pub(crate) enum ConntrackError {
     /// Anything else, with what was being done.
     #[error("{0}")]
     Io(&'static str, #[source] io::Error),
+    /// Open vSwitch does not answer, or not with a dump.
+    #[error("asking Open vSwitch at {socket} for its connections")]
+    Ovs {
+        /// The socket, or the file that names it.
+        socket: String,
+        /// What came back.
+        source: io::Error,
+    },
 }
 
 impl ConntrackError {

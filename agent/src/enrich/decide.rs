@@ -36,9 +36,11 @@ pub(crate) enum Left {
     LinkLocal,
     /// The agent's own connection to the collector.
     OwnExport,
+    /// A probe of kubelet's.
+    Probe,
     /// A rule of the configuration.
     Excluded,
-    /// The same connection as one in the CNI's zone.
+    /// The same connection as one in another zone.
     Twin,
     /// It could not be written into a message.
     Unencodable,
@@ -46,7 +48,7 @@ pub(crate) enum Left {
 
 impl Left {
     /// Every reason.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::SourceElsewhere,
         Self::Transit,
         Self::Tunnel,
@@ -54,6 +56,7 @@ impl Left {
         Self::Multicast,
         Self::LinkLocal,
         Self::OwnExport,
+        Self::Probe,
         Self::Excluded,
         Self::Twin,
         Self::Unencodable,
@@ -69,6 +72,7 @@ impl Left {
             Self::Multicast => "multicast",
             Self::LinkLocal => "link_local",
             Self::OwnExport => "own_export",
+            Self::Probe => "probe",
             Self::Excluded => "excluded",
             Self::Twin => "twin",
             Self::Unencodable => "unencodable",

@@ -10,7 +10,7 @@ use podflow_flow::{Counters, FlowKind, FlowRecord, FlowType, Party};
 
 use super::decide::{Left, Verdict, decide, out_of_scope};
 use super::place::Place;
-use crate::config::{Rule, Tunnels};
+use crate::config::{Probes, Rule, Tunnels};
 use crate::conntrack::Layer4;
 use crate::conntrack::entry::ProtocolState;
 use crate::store::{Connection, Report};
@@ -25,6 +25,7 @@ pub(crate) struct Names {
     /// Addresses of this Node's own interfaces.
     pub(crate) interfaces: ArcSwap<Vec<IpAddr>>,
     pub(crate) tunnels: Tunnels,
+    pub(crate) probes: Probes,
     pub(crate) exclude: Vec<Rule>,
     /// Our own connection to the collector: its address and port.
     pub(crate) collector: ArcSwap<Option<(IpAddr, u16)>>,
@@ -97,6 +98,12 @@ impl Names {
             })
         {
             return Some(Left::OwnExport);
+        }
+        if self.probes == Probes::Exclude
+            && matches!(source, Place::ThisNode)
+            && is_probe(connection, destination)
+        {
+            return Some(Left::Probe);
         }
         let is_excluded = self.exclude.iter().any(|rule| {
             let in_namespace = |place: &Place, namespace: &str| match place {
@@ -184,6 +191,15 @@ impl Named {
     }
 }
 
+/// A short connection to a port on which kubelet probes a local Pod.
+fn is_probe(connection: &Connection, destination: &Place) -> bool {
+    let (original, counters) = (&connection.key.original, connection.counters);
+    let packets = counters.packets.saturating_add(counters.reverse_packets);
+    original.protocol == podflow_flow::protocol::TCP
+        && packets <= PROBE_PACKETS
+        && destination.pod().is_some_and(|pod| pod.probes.contains(&connection.key.endpoint.port))
+}
+
 /// The destination that was dialled is not the endpoint that answers.
 fn is_translated(connection: &Connection) -> bool {
     let original = &connection.key.original;
@@ -220,6 +236,9 @@ const TCP_STATES: [&str; 10] = [
     "CLOSE",
     "SYN_SENT2",
 ];
+
+/// A probe of HTTP asks for little and reads 10 KiB of the answer at most; with room for TLS.
+const PROBE_PACKETS: u64 = 64;
 
 /// GRE's keys stand where other protocols have ports.
 const GRE: u8 = podflow_flow::protocol::GRE;

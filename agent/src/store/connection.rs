@@ -5,8 +5,7 @@ use podflow_flow::FlowEndReason;
 use crate::conntrack::entry::{ProtocolState, Status};
 use crate::conntrack::{Counters, Entry};
 use crate::store::key::{ConnectionKey, Endpoint};
-use crate::store::moment::Schedule;
-use crate::store::{Memory, Now};
+use crate::store::{Limits, Memory, Now};
 
 /// One connection. Plain data, some 250 octets: 200,000 of them are held on a busy Node.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +42,12 @@ pub(crate) struct Connection {
     pub(super) window: u32,
     /// When complete dumps began to lack it, by the steady clock; 0 while they do not.
     pub(super) missing_since_s: u32,
+    /// When its entry would expire, by the steady clock, as of its last sight.
+    pub(super) expires_s: u32,
+    /// It has no counters to tell of news, but was used since its previous record.
+    pub(super) used: bool,
+    /// Another zone's entry of the same connection is the flow.
+    pub(super) twin: bool,
 }
 
 /// Where a connection is in its life.
@@ -62,7 +67,7 @@ impl Connection {
         entry: &Entry,
         now: Now,
         memory: &Memory,
-        schedule: &Schedule,
+        limits: &Limits,
         is_acquainted: bool,
     ) -> Self {
         let key = ConnectionKey::of(entry);
@@ -100,20 +105,29 @@ impl Connection {
             gone: false,
             end_reported: ended,
             seen: 0,
-            window: schedule.window(flow_id, now.wall_ms),
+            window: limits.schedule.window(flow_id, now.wall_ms),
             missing_since_s: 0,
+            expires_s: expiry(entry, now),
+            used: limits.uncounted && entry.counters.is_none(),
+            twin: false,
         }
     }
 
     /// Takes in what a dump or an event says of it. False where it says that this is another connection under the
     /// same key: counters went back, or TCP began again.
-    pub(super) fn update(&mut self, entry: &Entry, now: Now) -> bool {
+    pub(super) fn update(&mut self, entry: &Entry, limits: &Limits, now: Now) -> bool {
         let counters = entry.counters.unwrap_or(self.counters);
         let Some(added) = counters.since(&self.counters) else { return false };
         if self.key.start_ns == 0 && self.is_closing() && is_opening(entry.state) {
             return false;
         }
-        if added != Counters::default() {
+        let expires_s = expiry(entry, now);
+        // Without counters, a packet shows in that the entry's time begins anew.
+        let used =
+            limits.uncounted && !self.counted && expires_s > self.expires_s.saturating_add(EXPIRY_SLACK_S);
+        self.expires_s = expires_s;
+        self.used |= used;
+        if used || added != Counters::default() {
             self.moved_ms = now.wall_ms.max(self.start_ms);
         }
         self.counted |= entry.counters.is_some();
@@ -143,6 +157,13 @@ impl Connection {
         }
     }
 }
+
+fn expiry(entry: &Entry, now: Now) -> u32 {
+    now.steady_s.saturating_add(entry.timeout_seconds.unwrap_or(0))
+}
+
+/// Both numbers are whole seconds, and the two clocks are not read at once.
+const EXPIRY_SLACK_S: u32 = 2;
 
 fn is_opening(state: ProtocolState) -> bool {
     matches!(state, ProtocolState::Tcp(1..=3 | 9))

@@ -33,7 +33,7 @@ impl Store {
         let again = connection.seen == generation;
         connection.seen = generation;
         connection.missing_since_s = 0;
-        if !connection.update(entry, now) {
+        if !connection.update(entry, &self.limits, now) {
             self.tally.restarted += 1;
             let reason = connection.natural_end();
             self.end(slot, reason, true);
@@ -66,13 +66,14 @@ impl Store {
             if will_be_heard && now.steady_s.saturating_sub(connection.missing_since_s) < PATIENCE_S {
                 continue;
             }
-            if connection.phase == Phase::Live {
+            // Where no entry ever reports its end, that one does not is nothing to tell.
+            if connection.phase == Phase::Live && self.events_since_ms != u64::MAX {
                 self.tally.ended_unheard += 1;
             }
             let reason = connection.natural_end();
             self.end(slot, reason, true);
         }
-        self.twins.dumped(self.table.iter().map(|(_, connection)| connection));
+        self.pair();
         let acquainted_s = *self.acquainted_s.get_or_insert(now.steady_s);
         if now.steady_s.saturating_sub(acquainted_s) >= PATIENCE_S {
             // What an earlier run knew and has not shown itself since is gone.
@@ -88,10 +89,10 @@ impl Store {
         if self.destroyed.len() < self.limits.connections {
             self.destroyed.insert(key.hash(), self.generation.wrapping_add(1));
         }
-        let found = self
-            .table
-            .find(&key)
-            .filter(|slot| self.table.get_mut(*slot).is_some_and(|connection| connection.update(entry, now)));
+        let limits = self.limits;
+        let found = self.table.find(&key).filter(|slot| {
+            self.table.get_mut(*slot).is_some_and(|connection| connection.update(entry, &limits, now))
+        });
         let slot = match found {
             Some(slot) => slot,
             None => {
@@ -103,7 +104,9 @@ impl Store {
                 }
                 self.tally.born_and_dead += 1;
                 let connection = self.new_connection(entry, now);
-                self.table.insert_unindexed(connection)
+                let slot = self.table.insert_unindexed(connection);
+                self.find_twins(slot);
+                slot
             }
         };
         let Some(connection) = self.table.get(slot) else { return };
@@ -127,14 +130,33 @@ impl Store {
         }
         let mut connection = self.new_connection(entry, now);
         connection.seen = self.generation;
-        self.table.insert(connection);
+        let slot = self.table.insert(connection);
+        self.find_twins(slot);
+    }
+
+    fn find_twins(&mut self, slot: u32) {
+        if self.table.has_zones() {
+            self.twins.met(&mut self.table, slot);
+        }
+    }
+
+    /// Flows that were known by their events alone have met their twins by now.
+    pub(super) fn pair(&mut self) {
+        for slot in std::mem::take(&mut self.unpaired) {
+            self.enqueue(slot);
+        }
+    }
+
+    /// Takes a connection out, and what is known of it elsewhere.
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Connection> {
+        let connection = self.table.remove(slot)?;
+        self.twins.forget(connection.flow_id);
+        Some(connection)
     }
 
     fn new_connection(&mut self, entry: &Entry, now: Now) -> Connection {
-        let schedule = &self.limits.schedule;
-        let connection = Connection::new(entry, now, &self.memory, schedule, self.acquainted_s.is_some());
+        let connection = Connection::new(entry, now, &self.memory, &self.limits, self.acquainted_s.is_some());
         self.memory.reported.remove(&connection.key.hash());
-        self.twins.met(&connection);
         connection
     }
 
@@ -149,19 +171,24 @@ impl Store {
             // It waits already; what was added meanwhile goes with it.
             Phase::Ended => return,
             Phase::Lingering if connection.unreported() == Counters::default() => {
-                self.table.remove(slot);
+                self.remove(slot);
                 return;
             }
             Phase::Live | Phase::Lingering => {}
         }
-        if !connection.counted {
+        if !connection.counted && !self.limits.uncounted {
             self.tally.uncounted += 1;
-            self.table.remove(slot);
+            self.remove(slot);
             return;
         }
         connection.phase = Phase::Ended;
         connection.end_reason = reason;
-        self.enqueue(slot);
+        let is_unseen = connection.seen == 0;
+        if is_unseen && self.table.has_zones() && self.unpaired.len() < self.limits.ended {
+            self.unpaired.push(slot);
+        } else {
+            self.enqueue(slot);
+        }
     }
 }
 

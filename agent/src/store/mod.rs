@@ -47,6 +47,8 @@ pub(crate) struct Limits {
     pub(crate) ended: usize,
     /// When live flows are reported.
     pub(crate) schedule: Schedule,
+    /// The table never counts: its flows are reported without counters, rather than not at all.
+    pub(crate) uncounted: bool,
 }
 
 /// What the store did since it was made. Every number only grows.
@@ -78,6 +80,8 @@ pub(crate) struct Store {
     tally: Tally,
     /// Slots of ended flows, in the order they are to be reported.
     ended: VecDeque<u32>,
+    /// Slots of ended flows that no dump has shown: whether they are twins is known at the end of the next.
+    unpaired: Vec<u32>,
     /// Slots found due by the last look, not reported yet, with their flow id (a slot may be used again).
     due: VecDeque<(u32, u64)>,
     twins: Twins,
@@ -125,6 +129,7 @@ impl Store {
             table: Table::default(),
             tally: Tally::default(),
             ended: VecDeque::new(),
+            unpaired: Vec::new(),
             due: VecDeque::new(),
             twins: Twins::default(),
             held: Vec::new(),
@@ -145,7 +150,7 @@ impl Store {
 
     /// Ended flows that wait for the collector.
     pub(crate) fn waiting(&self) -> usize {
-        self.ended.len() + self.held.len() + self.released.len()
+        self.ended.len() + self.unpaired.len() + self.held.len() + self.released.len()
     }
 
     /// What the store did so far.

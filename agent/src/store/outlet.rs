@@ -22,7 +22,7 @@ pub(crate) struct Report {
     pub(crate) end: FlowEndReason,
     /// When the report was made, milliseconds since 1970.
     pub(crate) made_ms: u64,
-    /// The same connection is reported from the Node's own zone.
+    /// The same connection is reported from another zone.
     pub(crate) is_twin: bool,
     /// Since when it waits for a name, by the steady clock; 0 where it does not.
     held_since_s: u32,
@@ -49,6 +49,7 @@ impl Store {
 
     /// Makes every live flow with news due: the agent is about to stop.
     pub(crate) fn look_at_all(&mut self) {
+        self.pair();
         self.released.append(&mut self.held);
         self.released.iter_mut().for_each(|report| report.held_since_s = LONG_AGO);
         self.due = self
@@ -76,15 +77,14 @@ impl Store {
     /// Undoes a report that was not sent.
     pub(crate) fn give_back(&mut self, report: &Report) {
         let before = &report.connection;
-        let still_there = self
-            .table
-            .get_mut(report.slot)
-            .filter(|connection| connection.flow_id == before.flow_id && connection.key == before.key);
+        let still_there =
+            self.table.get_mut(report.slot).filter(|connection| connection.flow_id == before.flow_id);
         match still_there {
             Some(connection) => {
                 connection.reported = before.reported;
                 connection.reported_ms = before.reported_ms;
                 connection.window = before.window;
+                connection.used |= before.used;
                 connection.end_reported = before.end_reported;
                 if connection.phase == Phase::Lingering {
                     connection.phase = Phase::Ended;
@@ -129,7 +129,7 @@ impl Store {
             self.ended.push_back(slot);
             return;
         }
-        if let Some(connection) = self.table.remove(slot) {
+        if let Some(connection) = self.remove(slot) {
             let lost = connection.unreported();
             self.tally.lost_flows += 1;
             self.tally.lost_packets += lost.packets + lost.reverse_packets;
@@ -139,8 +139,9 @@ impl Store {
 
     fn report_end(&mut self, slot: u32, now: Now) -> Option<Report> {
         let connection = *self.table.get(slot)?;
+        let shown = self.twins.translate(connection);
         if connection.gone {
-            self.table.remove(slot);
+            self.remove(slot);
         } else if let Some(lingering) = self.table.get_mut(slot) {
             lingering.phase = Phase::Lingering;
             lingering.end_reported = true;
@@ -148,11 +149,11 @@ impl Store {
         }
         Some(Report {
             slot,
-            connection,
+            connection: shown,
             delta: connection.unreported(),
             end: connection.end_reason,
             made_ms: now.wall_ms,
-            is_twin: self.twins.has(&connection),
+            is_twin: connection.twin,
             held_since_s: 0,
         })
     }
@@ -169,11 +170,11 @@ impl Store {
         live.commit(now);
         Some(Report {
             slot,
-            connection,
+            connection: self.twins.translate(connection),
             delta: connection.unreported(),
             end: FlowEndReason::ActiveTimeout,
             made_ms: now.wall_ms,
-            is_twin: self.twins.has(&connection),
+            is_twin: false,
             held_since_s: 0,
         })
     }
@@ -181,10 +182,12 @@ impl Store {
 
 impl Connection {
     fn has_news(&self) -> bool {
-        self.phase == Phase::Live && self.counted && self.counters != self.reported
+        let is_news = if self.counted { self.counters != self.reported } else { self.used };
+        self.phase == Phase::Live && is_news && !self.twin
     }
 
     fn commit(&mut self, now: Now) {
+        self.used = false;
         self.reported = self.counters;
         self.reported_ms = now.wall_ms;
     }

@@ -1,19 +1,26 @@
 //! Where connections are kept: a list of slots, and an index from key to slot.
 //!
 //! The list grows without moving much memory and is walked in order at the end of each dump; the index holds four
-//! octets a connection.
+//! octets a connection. Once a connection of a CNI's zone has come, a second index finds connections by their tuples,
+//! whatever their zone.
 
 use hashbrown::HashTable;
 
 use crate::store::connection::Connection;
 use crate::store::key::ConnectionKey;
+use crate::store::twins::{hash, is_nodes, tuples};
 
-/// Slots and their index.
+/// Slots and their indices.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     slots: Vec<Option<Connection>>,
     free: Vec<u32>,
     index: HashTable<u32>,
+    /// Each connection once or twice: by the tuple before translation, and by the one after it. The lowest bit says
+    /// which, the others are the slot.
+    by_tuple: HashTable<u64>,
+    /// There are connections of other zones than the Node's own.
+    has_zones: bool,
 }
 
 impl Table {
@@ -25,6 +32,11 @@ impl Table {
     /// Slots, used or not.
     pub(super) fn slots(&self) -> u32 {
         u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
+    /// There are connections of other zones than the Node's own.
+    pub(super) fn has_zones(&self) -> bool {
+        self.has_zones
     }
 
     /// The slot of a connection that is in the index.
@@ -43,9 +55,36 @@ impl Table {
         self.slots.get_mut(slot as usize)?.as_mut()
     }
 
-    /// Puts a connection into a slot, out of the index: nothing more will be heard of it.
+    /// Says whether a connection is another one's twin.
+    pub(super) fn set_twin(&mut self, slot: u32, twin: bool) {
+        if let Some(connection) = self.get_mut(slot) {
+            connection.twin = twin;
+        }
+    }
+
+    /// The slots of other connections that share a tuple with this one, before or after translation.
+    pub(super) fn of_same_tuples(&self, connection: &Connection, slot: u32) -> Vec<u32> {
+        let mut found = Vec::new();
+        for tuple in tuples(connection) {
+            for entry in self.by_tuple.iter_hash(hash(&tuple)) {
+                let other = slot_of(*entry);
+                if other != slot && !found.contains(&other) && tuple_of(&self.slots, *entry) == Some(tuple) {
+                    found.push(other);
+                }
+            }
+        }
+        found
+    }
+
+    /// Puts a connection into a slot, out of the index of keys: nothing more will be heard of it.
     pub(super) fn insert_unindexed(&mut self, connection: Connection) -> u32 {
-        match self.free.pop() {
+        if !self.has_zones && !is_nodes(&connection) {
+            self.has_zones = true;
+            for slot in 0..self.slots() {
+                self.index_tuples(slot);
+            }
+        }
+        let slot = match self.free.pop() {
             Some(slot) => {
                 if let Some(place) = self.slots.get_mut(slot as usize) {
                     *place = Some(connection);
@@ -57,10 +96,12 @@ impl Table {
                 self.slots.push(Some(connection));
                 slot
             }
-        }
+        };
+        self.index_tuples(slot);
+        slot
     }
 
-    /// Puts a connection into a slot and the index.
+    /// Puts a connection into a slot and the indices.
     pub(super) fn insert(&mut self, connection: Connection) -> u32 {
         let hash = connection.key.hash();
         let slot = self.insert_unindexed(connection);
@@ -69,7 +110,7 @@ impl Table {
         slot
     }
 
-    /// Takes a connection out of the index; it stays in its slot.
+    /// Takes a connection out of the index of keys; it stays in its slot.
     pub(super) fn forget(&mut self, slot: u32) {
         let Some(key) = self.get(slot).map(|connection| connection.key) else { return };
         if let Ok(entry) = self.index.find_entry(key.hash(), |other| *other == slot) {
@@ -77,9 +118,19 @@ impl Table {
         }
     }
 
-    /// Takes a connection out of its slot and the index.
+    /// Takes a connection out of its slot and the indices.
     pub(super) fn remove(&mut self, slot: u32) -> Option<Connection> {
         self.forget(slot);
+        if self.has_zones
+            && let Some(connection) = self.get(slot)
+        {
+            for (which, tuple) in (0..).zip(tuples(connection)) {
+                let wanted = entry_of(slot, which);
+                if let Ok(entry) = self.by_tuple.find_entry(hash(&tuple), |other| *other == wanted) {
+                    entry.remove();
+                }
+            }
+        }
         let connection = self.slots.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
         Some(connection)
@@ -89,6 +140,31 @@ impl Table {
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Connection)> {
         (0..).zip(&self.slots).filter_map(|(slot, place)| Some((slot, place.as_ref()?)))
     }
+
+    fn index_tuples(&mut self, slot: u32) {
+        if !self.has_zones {
+            return;
+        }
+        let Some(connection) = self.slots.get(slot as usize).and_then(Option::as_ref) else { return };
+        let slots = &self.slots;
+        for (which, tuple) in (0..).zip(tuples(connection)) {
+            let rehash = |entry: &u64| tuple_of(slots, *entry).map_or(0, |tuple| hash(&tuple));
+            self.by_tuple.insert_unique(hash(&tuple), entry_of(slot, which), rehash);
+        }
+    }
+}
+
+fn entry_of(slot: u32, which: u64) -> u64 {
+    u64::from(slot) << 1 | which
+}
+
+fn slot_of(entry: u64) -> u32 {
+    u32::try_from(entry >> 1).unwrap_or(u32::MAX)
+}
+
+fn tuple_of(slots: &[Option<Connection>], entry: u64) -> Option<crate::conntrack::Tuple> {
+    let connection = slots.get(slot_of(entry) as usize)?.as_ref()?;
+    tuples(connection).nth(usize::from(entry & 1 == 1))
 }
 
 fn holds(slots: &[Option<Connection>], slot: u32, key: &ConnectionKey) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use podflow_ipfix::collect::{CollectingSession, Transport};
 use podflow_ipfix::framing::Framer;
 use podflow_ipfix::registry::Registry;
 use podflow_ipfix::value::Value;
-use podflow_testbed::{Node, Testbed, plan};
+use podflow_testbed::{Namespace, Node, Testbed, plan};
 use tokio_util::sync::CancellationToken;
 
 /// One record: its elements by name, as text.
@@ -35,9 +36,13 @@ impl Collector {
     /// As [`Collector::start`]; the first `crashes` connections end after a message with records was read, and what
     /// came over them is lost, as with a collector that is killed before it stored anything.
     pub fn crashing(bed: &Testbed, protocol: &'static str, crashes: usize) -> Self {
-        let records = Arc::new(Mutex::new(Vec::new()));
         let address = SocketAddr::new(IpAddr::V4(plan::collector().v4), 0);
-        let space = bed.collector_namespace();
+        Self::listen(bed.collector_namespace(), address, protocol, crashes)
+    }
+
+    /// As [`Collector::crashing`], anywhere.
+    pub fn listen(space: &Namespace, address: SocketAddr, protocol: &'static str, crashes: usize) -> Self {
+        let records = Arc::new(Mutex::new(Vec::new()));
         let address = if protocol == "tcp" {
             let listener = space.enter(|| TcpListener::bind(address)).unwrap().unwrap();
             let address = listener.local_addr().unwrap();
@@ -124,6 +129,14 @@ fn shown(value: &Value<'_>) -> String {
     }
 }
 
+/// Polls each second, exports every four; `more` are lines under `podflow:`.
+pub fn configuration(collector: &Collector, more: &str) -> String {
+    format!(
+        "flowCollectorAddr: \"{}:{}\"\nflowPollInterval: 1s\nflowExportFrequency: 4\npodflow:\n{more}",
+        collector.address, collector.protocol
+    )
+}
+
 /// An agent that runs on a thread inside its Node.
 pub struct Agent {
     stop: CancellationToken,
@@ -133,20 +146,8 @@ pub struct Agent {
 impl Agent {
     /// Starts one; `more` are lines under `podflow:`.
     pub fn start(bed: &Testbed, node: &Node, collector: &Collector, more: &str) -> Self {
-        let config = format!(
-            "flowCollectorAddr: \"{}:{}\"\nflowPollInterval: 1s\nflowExportFrequency: 4\npodflow:\n{more}",
-            collector.address, collector.protocol
-        );
-        let config = Config::parse(&config).unwrap();
-        let options = RunOptions { inventory: Some(bed.inventory_path()), node_name: node.name.clone() };
-        let stop = CancellationToken::new();
-        let shutdown = stop.clone();
-        let work = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(run(config, options, shutdown)).unwrap();
-        };
-        let thread = node.space.spawn("agent", work).unwrap();
-        let agent = Self { stop, thread };
+        let agent =
+            Self::start_in(&node.space, &configuration(collector, more), bed.inventory_path(), &node.name);
         wait_for("the kernel's counters", || {
             node.space
                 .enter(|| std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_acct"))
@@ -154,6 +155,20 @@ impl Agent {
                 .is_ok_and(|text| text.trim() == "1")
         });
         agent
+    }
+
+    /// Starts one anywhere.
+    pub fn start_in(space: &Namespace, configuration: &str, inventory: PathBuf, node_name: &str) -> Self {
+        let config = Config::parse(configuration).unwrap();
+        let options = RunOptions { inventory: Some(inventory), node_name: node_name.to_owned() };
+        let stop = CancellationToken::new();
+        let shutdown = stop.clone();
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(run(config, options, shutdown)).unwrap();
+        };
+        let thread = space.spawn("agent", work).unwrap();
+        Self { stop, thread }
     }
 
     /// Stops it as SIGTERM would, and waits until it has exported what was left.

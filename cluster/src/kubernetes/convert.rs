@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::api::core::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 use super::follow::Name;
@@ -86,7 +87,38 @@ fn pod(object: &api::Pod) -> Option<Pod> {
         ips,
         started_ms: status.start_time.as_ref().map_or_else(now_ms, millis),
         ended_ms: completed.then(|| last_container_end(&status).unwrap_or_else(now_ms)),
+        probes: probe_ports(spec),
     })
+}
+
+/// The TCP ports of all containers' probes, without duplicates.
+fn probe_ports(spec: &api::PodSpec) -> Vec<u16> {
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let mut ports: Vec<u16> = containers
+        .flat_map(|container| {
+            let probes = [&container.liveness_probe, &container.readiness_probe, &container.startup_probe];
+            probes.into_iter().flatten().filter_map(|probe| probe_port(container, probe))
+        })
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+fn probe_port(container: &api::Container, probe: &api::Probe) -> Option<u16> {
+    let asked = (probe.http_get.as_ref().map(|get| &get.port))
+        .or_else(|| probe.tcp_socket.as_ref().map(|connect| &connect.port));
+    let number = match (asked, &probe.grpc) {
+        (Some(IntOrString::Int(number)), _) => *number,
+        (Some(IntOrString::String(name)), _) => {
+            let named =
+                container.ports.iter().flatten().find(|port| port.name.as_deref() == Some(name.as_str()));
+            named.map(|port| port.container_port).or_else(|| name.parse().ok())?
+        }
+        (None, Some(grpc)) => grpc.port,
+        (None, None) => return None,
+    };
+    u16::try_from(number).ok()
 }
 
 fn last_container_end(status: &api::PodStatus) -> Option<i64> {
@@ -169,6 +201,17 @@ mod tests {
         let pod = pod_of(status, json!({"nodeName": "a", "containers": []})).unwrap();
         assert_eq!(pod.ips, ["10.0.0.5".parse::<IpAddr>().unwrap(), "fd00::5".parse().unwrap()]);
         assert_eq!((pod.started_ms, pod.ended_ms), (1_767_225_600_000, None));
+    }
+
+    #[test]
+    fn the_ports_that_kubelet_probes() {
+        let container = json!({"name": "c", "ports": [{"name": "web", "containerPort": 8080}],
+            "readinessProbe": {"httpGet": {"port": "web"}}, "livenessProbe": {"tcpSocket": {"port": 9090}},
+            "startupProbe": {"grpc": {"port": 5000}}});
+        let sidecar = json!({"name": "s", "readinessProbe": {"httpGet": {"port": 8080}},
+            "livenessProbe": {"exec": {"command": ["true"]}}, "startupProbe": {"httpGet": {"port": "nobody"}}});
+        let spec = json!({"nodeName": "a", "containers": [container], "initContainers": [sidecar]});
+        assert_eq!(pod_of(json!({}), spec).unwrap().probes, [5000, 8080, 9090]);
     }
 
     #[test]

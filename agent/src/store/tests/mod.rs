@@ -1,15 +1,16 @@
-//! The store against a small kernel of its own: whatever happens, the deltas that were sent add up.
+//! The store, step by step.
 
-use std::collections::HashMap;
+mod property;
+
+mod twins;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
-
-use podflow_flow::FlowEndReason;
-use proptest::prelude::*;
 
 use super::*;
 use crate::conntrack::entry::{ProtocolState, Status};
 use crate::conntrack::{Entry, Layer4, Tuple, Zones};
+use podflow_flow::FlowEndReason;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -53,6 +54,7 @@ fn limits() -> Limits {
         connections: 100,
         ended: 100,
         schedule: Schedule::new(Duration::from_secs(10), Duration::from_secs(1), None),
+        uncounted: false,
     }
 }
 
@@ -276,189 +278,25 @@ fn a_connection_costs_at_most_three_hundred_octets() {
 }
 
 #[test]
-fn what_zone_0_translated_is_not_reported_from_the_other_zone_as_well() {
-    let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
-    let in_zone = |zone, mut entry: Entry| {
-        entry.zones = Zones { original: zone, reply: zone };
-        entry
+fn a_table_that_never_counts_tells_of_use_by_its_timeouts() {
+    let bare = |timeout| Entry {
+        counters: None,
+        start_ns: None,
+        timeout_seconds: Some(timeout),
+        ..entry(1, 0, 0, ESTABLISHED)
     };
-    // Zone 0 translates 10.0.0.9 (a Service) to 10.0.0.2; the CNI's zone sees the packet before and after that.
-    let mut translated = entry(1, 100, 5, ESTABLISHED);
-    translated.original.destination = address(9);
-    let mut before = in_zone(65_520, translated);
-    before.reply.source = address(9);
-    let after = in_zone(65_520, entry(1, 100, 5, ESTABLISHED));
-    let other = in_zone(65_520, entry(2, 100, 5, ESTABLISHED));
-    let twins = |reports: &[Report]| {
-        let mut twins: Vec<_> = reports
-            .iter()
-            .map(|report| {
-                let original = report.connection.key.original;
-                (
-                    report.connection.key.zones.original,
-                    original.destination,
-                    original.source_port(),
-                    report.is_twin,
-                )
-            })
-            .collect();
-        twins.sort_unstable();
-        twins
-    };
-    let expected = [
-        (0, address(9), 1_001, false),
-        (65_520, address(2), 1_001, true),
-        (65_520, address(2), 1_002, false),
-        (65_520, address(9), 1_001, true),
-    ];
-    let mut polled = store();
-    dump(&mut polled, &[before, after, other, translated], 101);
-    polled.look_at_all();
-    assert_eq!(twins(&take(&mut polled, 101)), expected);
-    // Known by their events alone, in any order.
-    let mut heard = store();
-    for gone in [before, after, other, translated] {
-        heard.destroyed(&gone, 0, at(101));
-    }
-    assert_eq!(twins(&take(&mut heard, 101)), expected);
-}
-
-/// What may happen.
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    /// Connection `number` (born now where there is none) moves so many packets.
-    Packets(u8, u64),
-    /// It closes.
-    Close(u8),
-    /// Its entry goes; the event reaches us or is lost.
-    Destroy(u8, bool),
-    /// A dump; broken after so many entries, or complete.
-    Dump(Option<usize>),
-    /// An export that works, or whose messages do not leave.
-    Export(bool),
-    /// A graceful restart.
-    Restart,
-    /// Time passes.
-    Wait(u32),
-}
-
-fn events() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        4 => (0..6_u8, 0..50_u64).prop_map(|(number, packets)| Event::Packets(number, packets)),
-        1 => (0..6_u8).prop_map(Event::Close),
-        2 => (0..6_u8, prop::bool::weighted(0.8)).prop_map(|(number, heard)| Event::Destroy(number, heard)),
-        3 => prop::option::weighted(0.2, 0..4_usize).prop_map(Event::Dump),
-        3 => prop::bool::weighted(0.7).prop_map(Event::Export),
-        1 => Just(Event::Restart),
-        2 => (1..40_u32).prop_map(Event::Wait),
-    ]
-}
-
-/// The kernel's table, and what a collector has received.
-#[derive(Default)]
-struct World {
-    second: u32,
-    table: HashMap<u8, Entry>,
-    /// Final counters of entries whose end was heard, by key.
-    finals: HashMap<u64, u64>,
-    /// Packets received by key: the sum of the deltas, and the last total.
-    received: HashMap<u64, (u64, u64)>,
-}
-
-impl World {
-    fn receive(&mut self, report: &Report) {
-        let sum = self.received.entry(report.connection.key.hash()).or_default();
-        sum.0 += report.delta.packets;
-        sum.1 = sum.1.max(report.connection.counters.packets);
-    }
-
-    fn apply(&mut self, store: &mut Store, event: Event) {
-        match event {
-            Event::Wait(seconds) => self.second += seconds,
-            Event::Packets(number, packets) => {
-                let born = u64::from(self.second);
-                let known = self.table.entry(number).or_insert_with(|| entry(number, born, 0, ESTABLISHED));
-                let before = known.counters.unwrap_or_default().packets;
-                *known = Entry {
-                    start_ns: known.start_ns,
-                    state: known.state,
-                    ..entry(number, 0, before + packets, ESTABLISHED)
-                };
-            }
-            Event::Close(number) => {
-                if let Some(known) = self.table.get_mut(&number) {
-                    known.state = ProtocolState::Tcp(TIME_WAIT);
-                }
-            }
-            Event::Destroy(number, heard) => {
-                let Some(gone) = self.table.remove(&number) else { return };
-                // Successive lives of a tuple are a second apart, as the kernel's are nanoseconds.
-                self.second += 1;
-                if heard {
-                    store.destroyed(&gone, 0, at(self.second));
-                    let packets = gone.counters.unwrap_or_default().packets;
-                    self.finals.insert(ConnectionKey::of(&gone).hash(), packets);
-                } else {
-                    store.events_lost();
-                }
-            }
-            Event::Dump(broken) => {
-                store.begin_dump();
-                for entry in self.table.values().take(broken.unwrap_or(usize::MAX)) {
-                    store.seen(entry, at(self.second));
-                }
-                store.finish_dump(broken.is_none(), at(self.second));
-            }
-            Event::Export(works) => {
-                store.look(at(self.second));
-                let reports = take(store, self.second);
-                for report in reports.iter().rev() {
-                    if works { self.receive(report) } else { store.give_back(report) }
-                }
-            }
-            Event::Restart => {
-                self.drain(store);
-                *store = Store::new(limits(), store.memory(), 0);
-            }
-        }
-    }
-
-    /// Everything that is not reported yet.
-    fn drain(&mut self, store: &mut Store) {
-        store.look_at_all();
-        for report in take(store, self.second) {
-            self.receive(&report);
-        }
-    }
-}
-
-use super::key::ConnectionKey;
-
-proptest! {
-    #[test]
-    fn the_deltas_that_were_sent_add_up(happenings in prop::collection::vec(events(), 1..200)) {
-        let mut world = World { second: 1_000, ..World::default() };
-        let mut store = store();
-        for event in happenings {
-            world.apply(&mut store, event);
-        }
-        // At last everything is polled, ends, and is exported.
-        world.apply(&mut store, Event::Dump(None));
-        for number in 0..6 {
-            world.apply(&mut store, Event::Destroy(number, true));
-        }
-        world.apply(&mut store, Event::Wait(100));
-        world.apply(&mut store, Event::Dump(None));
-        world.drain(&mut store);
-        prop_assert_eq!(store.len(), 0);
-        for (key, (sum, total)) in &world.received {
-            prop_assert_eq!(sum, total, "flow {:x}", key);
-        }
-        for (key, packets) in &world.finals {
-            let sum = world.received.get(key).map(|(sum, _)| *sum);
-            prop_assert_eq!(sum, Some(*packets), "flow {:x} heard of its end", key);
-        }
-        let tally = store.tally();
-        prop_assert_eq!((tally.lost_flows, tally.refused, tally.restarted), (0, 0, 0));
-    }
+    let mut store = Store::new(Limits { uncounted: true, ..limits() }, Memory::default(), u64::MAX);
+    dump(&mut store, &[bare(60)], 101);
+    store.look(at(111));
+    assert_eq!(take(&mut store, 111).len(), 1, "its first record");
+    dump(&mut store, &[bare(49)], 112);
+    store.look(at(122));
+    assert!(take(&mut store, 122).is_empty(), "nobody used it");
+    dump(&mut store, &[bare(60)], 123);
+    store.look(at(133));
+    assert_eq!(take(&mut store, 133).len(), 1, "its time began anew");
+    dump(&mut store, &[], 134);
+    let reports = take(&mut store, 134);
+    assert_eq!((reports.len(), reports[0].end), (1, FlowEndReason::IdleTimeout));
+    assert_eq!((store.len(), store.tally().ended_unheard), (0, 0));
 }

@@ -1,0 +1,8 @@
+//! One Node's agent against what a real Node has: one module a subject, in one program that is linked once.
+
+#![allow(missing_docs, unreachable_pub, dead_code, clippy::unwrap_used, reason = "tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod open_vswitch;
