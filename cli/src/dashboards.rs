@@ -6,9 +6,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use podflow_collector::config::{Auth, Kibana, Secret};
+use podflow_collector::kibana::{self, Imported};
 use podflow_dashboards::{Target, check, kibana_ndjson, opensearch_ndjson};
-use serde_json::Value;
 
 /// The dashboards for Kibana and OpenSearch Dashboards.
 #[derive(Clone, Debug, clap::Args)]
@@ -122,127 +123,42 @@ fn check_file(path: &Path, target: For) -> Result<ExitCode> {
 
 impl Import {
     async fn run(&self) -> Result<ExitCode> {
-        let base = self.kibana.trim_end_matches('/');
-        let client = self.client()?;
-        let target = self.ask(&client, base).await?;
-        let space = self.space.as_ref().map(|space| format!("/s/{space}")).unwrap_or_default();
-        let overwrite = if self.overwrite { "?overwrite=true" } else { "" };
-        let address = format!("{base}{space}/api/saved_objects/_import{overwrite}");
-        let body = multipart(&target.file()?);
-        let request = client
-            .post(&address)
-            .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))
-            .body(body);
-        let answer = self.signed(request)?.send().await.with_context(|| format!("posting to {address}"))?;
-        let status = answer.status();
-        let text = answer.text().await.with_context(|| format!("reading the answer of {address}"))?;
-        if !status.is_success() {
-            bail!("{address} answered {status}: {}", shortened(&text));
-        }
-        let answer: Value = serde_json::from_str(&text)
-            .with_context(|| format!("{address} answered no JSON: {}", shortened(&text)))?;
-        let (summary, good) = summary(&answer);
-        println!("{summary}");
-        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let done = kibana::import(&self.kibana()?).await?;
+        println!("{}", summary(&done));
+        Ok(if done.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn client(&self) -> Result<reqwest::Client> {
-        let mut client = reqwest::Client::builder().timeout(TIMEOUT);
-        if let Some(path) = &self.ca_file {
-            let pem = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-            let certificate = reqwest::Certificate::from_pem(&pem)
-                .with_context(|| format!("{} is no PEM certificate", path.display()))?;
-            client = client.add_root_certificate(certificate);
-        }
-        client.build().context("making the HTTP client")
-    }
-
-    fn signed(&self, request: reqwest::RequestBuilder) -> Result<reqwest::RequestBuilder> {
-        // Each program demands its own of these headers, and ignores the other's.
-        let request = request.header("kbn-xsrf", "true").header("osd-xsrf", "true");
-        if let Some(path) = &self.api_key_file {
-            return Ok(request.header("authorization", format!("ApiKey {}", secret(path)?)));
-        }
-        Ok(match (&self.username, &self.password_file) {
-            (Some(user), Some(path)) => request.basic_auth(user, Some(secret(path)?)),
-            _ => request,
+    fn kibana(&self) -> Result<Kibana> {
+        let auth = match (&self.api_key_file, &self.username, &self.password_file) {
+            (Some(path), ..) => Auth::ApiKey(secret(path)?),
+            (None, Some(user), Some(path)) => Auth::Basic(user.clone(), secret(path)?),
+            _ => Auth::None,
+        };
+        Ok(Kibana {
+            url: self.kibana.clone(),
+            space: self.space.clone(),
+            overwrite: self.overwrite,
+            auth,
+            ca_file: self.ca_file.clone(),
         })
     }
+}
 
-    /// Which of the two programs answers at this address.
-    async fn ask(&self, client: &reqwest::Client, base: &str) -> Result<For> {
-        let address = format!("{base}/api/status");
-        let request = self.signed(client.get(&address))?;
-        let answer = request.send().await.with_context(|| {
-            format!(
-                "asking {address}; --kibana wants the address that a browser uses, such as http://kibana:5601"
-            )
-        })?;
-        let status = answer.status();
-        if status == reqwest::StatusCode::UNAUTHORIZED || status == reqwest::StatusCode::FORBIDDEN {
-            bail!("{address} answered {status}: give --username and --password-file, or --api-key-file");
-        }
-        let opensearch = answer.headers().contains_key("osd-name");
-        let text = answer.text().await.unwrap_or_default();
-        if opensearch || text.contains("opensearch") {
-            return Ok(For::Opensearch);
-        }
-        if !status.is_success() {
-            bail!("{address} answered {status}: is Kibana there? {}", shortened(&text));
-        }
-        Ok(For::Kibana)
+/// What was created, replaced, kept or refused, one line each where there is a reason.
+fn summary(done: &Imported) -> String {
+    let mut lines =
+        vec![format!("{} saved objects imported, {} of them replaced", done.imported, done.replaced)];
+    if done.kept > 0 {
+        lines.push(format!("{} were there already and are kept; --overwrite replaces them", done.kept));
     }
+    lines.extend(done.failed.iter().map(|failed| format!("failed: {failed}")));
+    lines.join("\n")
 }
 
-/// What was created, replaced or refused, one line each where there is a reason, and whether all went well.
-fn summary(answer: &Value) -> (String, bool) {
-    let count = answer["successCount"].as_u64().unwrap_or(0);
-    let results = answer["successResults"].as_array().into_iter().flatten();
-    let replaced = results.filter(|result| result["overwrite"] == true).count();
-    let mut lines = vec![format!("{count} saved objects imported, {replaced} of them replaced")];
-    let mut kept = 0;
-    let mut failed = Vec::new();
-    for error in answer["errors"].as_array().into_iter().flatten() {
-        let object = format!("{}:{}", shown(&error["type"]), shown(&error["id"]));
-        match error["error"]["type"].as_str().unwrap_or("unknown") {
-            "conflict" | "ambiguous_conflict" => kept += 1,
-            kind => failed.push(format!("failed: {object}: {kind} {}", shown(&error["error"]["message"]))),
-        }
-    }
-    if kept > 0 {
-        lines.push(format!("{kept} were there already and are kept; --overwrite replaces them"));
-    }
-    let good = failed.is_empty();
-    lines.extend(failed);
-    (lines.join("\n"), good)
-}
-
-fn shown(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-/// A form with one file, whose name must end in `.ndjson`.
-fn multipart(text: &str) -> String {
-    format!(
-        "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"podflow.ndjson\"\r\n\
-         content-type: application/ndjson\r\n\r\n{text}\r\n--{BOUNDARY}--\r\n"
-    )
-}
-
-fn secret(path: &Path) -> Result<String> {
+fn secret(path: &Path) -> Result<Secret> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(Secret::new(&text))
 }
-
-fn shortened(text: &str) -> String {
-    text.chars().take(500).collect()
-}
-
-/// JSON in the file escapes nothing to this.
-const BOUNDARY: &str = "podflow-b2f1c0d6e5a94738";
-
-/// Kibana migrates each object as it comes; on a busy one that takes seconds.
-const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -332,7 +248,7 @@ mod tests {
     fn a_scripted_refusal_is_told_with_its_reason() {
         let (address, _thread) = scripted(vec![("401 Unauthorized", String::new())]);
         let error = run_import(&import(address)).unwrap_err().to_string();
-        assert!(error.contains("401") && error.contains("--api-key-file"), "{error}");
+        assert!(error.contains("401") && error.contains("API key"), "{error}");
         let (address, _thread) = scripted(vec![
             ("200 OK", "{}".to_owned()),
             ("422 Unprocessable Entity", "{\"message\":\"stamp too high\"}".to_owned()),
@@ -343,14 +259,10 @@ mod tests {
 
     #[test]
     fn the_summary_tells_what_was_kept_and_what_failed() {
-        let answer = json!({"success": false, "successCount": 3, "successResults": [{"overwrite": true}], "errors": [
-            {"type": "dashboard", "id": "d", "error": {"type": "conflict"}},
-            {"type": "search", "id": "s", "error": {"type": "missing_references", "message": "no pattern"}},
-        ]});
-        let (text, good) = summary(&answer);
-        assert!(!good);
+        let failed = vec!["search:s: missing_references no pattern".to_owned()];
+        let done = Imported { imported: 3, replaced: 1, kept: 1, failed };
         assert_eq!(
-            text,
+            summary(&done),
             "3 saved objects imported, 1 of them replaced\n\
              1 were there already and are kept; --overwrite replaces them\n\
              failed: search:s: missing_references no pattern"

@@ -20,6 +20,7 @@ use crate::account::Account;
 use crate::config::{Config, Kubernetes};
 use crate::decode::{self, Exporters, Shared};
 use crate::http::{self, Status};
+use crate::kibana;
 use crate::receive::bad_input::BadInput;
 use crate::receive::{self, Connections, Kind};
 use crate::sink::Sink;
@@ -131,6 +132,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationTok
         }
     }
     drop((decoders, connections));
+    if let Some(kibana) = config.kibana.clone() {
+        // It ends as soon as it has worked, which is no reason to stop.
+        tokio::spawn(kibana::import_at_start(kibana, ending.clone()));
+    }
     if let Some(listener) = http {
         let status = Status {
             started_ms: receive::now_ms(),

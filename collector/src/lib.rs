@@ -24,4 +24,6 @@ pub mod es;
 
 mod page;
 
+pub mod kibana;
+
 mod http;

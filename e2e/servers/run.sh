@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# run.sh NAME PORT: runs a server on 127.0.0.1:PORT for as long as its own standard input stays open, and removes its data afterwards.
+# run.sh NAME PORT [DATA]: runs a server on 127.0.0.1:PORT for as long as its own standard input stays open. It is killed, not stopped, and
+# its data are removed afterwards; a folder DATA for them is kept, so that the next run goes on with it.
 # The pipe of a test program to this script closes however the program ends, so no server outlives the tests; by hand: Ctrl-D.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-name=$1 port=$2
+name=$1 port=$2 kept=${3:-}
 home=${XDG_CACHE_HOME:-$HOME/.cache}/podflow/servers/$name
 
 "$here/fetch.sh" "$name"
-data=$(mktemp -d "${TMPDIR:-/tmp}/podflow-$name.XXXXXX")
+data=${kept:-$(mktemp -d "${TMPDIR:-/tmp}/podflow-$name.XXXXXX")}
 server=
 stop() {
     trap - EXIT
     [ -z "$server" ] || kill -KILL -- "-$server" 2>/dev/null || true
     [ -z "$server" ] || wait "$server" 2>/dev/null || true
-    rm -rf "$data"
+    [ -n "$kept" ] || rm -rf "$data"
 }
 trap stop EXIT
 trap 'exit 1' TERM INT HUP
@@ -21,8 +22,9 @@ trap 'exit 1' TERM INT HUP
 heap=(-Xms512m -Xmx768m -XX:+UseSerialGC -XX:-UsePerfData)
 
 # A node inside a JVM of ours. The JVM reads nothing of the user's: its folder is the data folder.
-runner() {
-    exec "$(java_home "$2" "$3")/bin/java" "${heap[@]}" -Djava.io.tmpdir="$data" -cp "$home/lib/*" "$here/$1.java" "$port" "$data/node"
+runner() { # PACKAGE CLASS MASTER-ROLE JAVA-FROM JAVA-TO
+    sed -e "s/@PACKAGE@/$1/" -e "s/@RUNNER@/$2/g" -e "s/@MASTER@/$3/" "$here/Node.java" >"$data/Node.java"
+    exec "$(java_home "$4" "$5")/bin/java" "${heap[@]}" -Djava.io.tmpdir="$data" -cp "$home/lib/*" "$data/Node.java" "$port" "$data/node"
 }
 
 java_home() { "$here/java-home.sh" "$@"; }
@@ -34,7 +36,8 @@ distribution() {
     ES_JAVA_HOME=$(java_home 21 99)
     export ES_JAVA_HOME ES_HOME=$home ES_PATH_CONF=$data/config ES_TMPDIR=$data/tmp ES_JAVA_OPTS="${heap[*]}"
     export CLI_JAVA_OPTS="-XX:-UsePerfData -Djava.io.tmpdir=$data/tmp" # of the JVM that starts the server's
-    mkdir "$data/tmp" "$data/data" "$data/logs"
+    mkdir -p "$data/tmp" "$data/data" "$data/logs"
+    rm -rf "$data/config"
     cp -r "$home/config" "$data/config"
     sed -i -e '/UseG1GC/d' -e '/Xlog:gc/d' "$data/config/jvm.options" # our own collector, and no log of its work
     cat >"$data/config/elasticsearch.yml" <<EOF
@@ -45,9 +48,10 @@ http.port: $port
 path.data: $data/data
 path.logs: $data/logs
 xpack.security.enabled: false
-# Why: see OpenSearchNode.java.
+# Why: see Node.java.
 indices.breaker.total.use_real_memory: false
 cluster.routing.allocation.disk.threshold_enabled: false
+cluster.info.update.interval: 10s
 EOF
     cd "$data" # where the JVM leaves its own logs
     # The script that would start it is not part of what we have: these two lines are what it comes to.
@@ -57,8 +61,8 @@ EOF
 
 set -m # the server gets a process group of its own, so that its children end with it
 case $name in
-    opensearch-*) runner OpenSearchNode 17 21 </dev/null >"$data/log" 2>&1 & ;;
-    elasticsearch-7.*) runner ElasticsearchNode 11 17 </dev/null >"$data/log" 2>&1 & ;;
+    opensearch-*) runner org.codelibs.opensearch.runner OpenSearchRunner cluster_manager 17 21 </dev/null >"$data/log" 2>&1 & ;;
+    elasticsearch-7.*) runner org.codelibs.elasticsearch.runner ElasticsearchClusterRunner master 11 17 </dev/null >"$data/log" 2>&1 & ;;
     elasticsearch-*) distribution </dev/null >"$data/log" 2>&1 & ;;
 esac
 server=$!

@@ -23,6 +23,26 @@ pub async fn post(url: &str, body: &Value) -> anyhow::Result<Value> {
     answer(request).await.with_context(|| format!("POST {url} {body}"))
 }
 
+/// The JSON answer to a JSON body that is put.
+///
+/// # Errors
+///
+/// When nobody answers, or not with success, or not in JSON.
+pub async fn put(url: &str, body: &Value) -> anyhow::Result<Value> {
+    let request = reqwest::Client::new().put(url).json(body);
+    answer(request).await.with_context(|| format!("PUT {url} {body}"))
+}
+
+/// The JSON answer to a deletion.
+///
+/// # Errors
+///
+/// When nobody answers, or not with success, or not in JSON.
+pub async fn delete(url: &str) -> anyhow::Result<Value> {
+    let request = reqwest::Client::new().delete(url);
+    answer(request).await.with_context(|| format!("DELETE {url}"))
+}
+
 async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
     let response = request.send().await?;
     let status = response.status();

@@ -25,6 +25,8 @@ pub mod replay;
 
 pub mod known;
 
+pub mod load;
+
 pub mod wire;
 
 pub mod on_wire;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use podflow_collector::app;
 use podflow_collector::config::Config;
 use serde_json::Value;
@@ -21,21 +21,30 @@ pub struct Collector {
     /// Its page and query API, `http://127.0.0.1:39201`.
     pub url: String,
     ipfix: SocketAddr,
+    config: Config,
     task: JoinHandle<Result<()>>,
     stop: CancellationToken,
     _folder: TempDir,
 }
 
 impl Collector {
-    /// Starts it on free ports. `store` is the table of that name in `collector.yml`; without one it is the embedded
+    /// Starts it on free ports with the recording's inventory. `store` is the table of that name in `collector.yml`; without one it is the embedded
     /// store in a folder of its own.
     ///
     /// # Errors
     /// When the configuration is refused or it cannot bind.
     pub fn start(recording: &Recording, store: Option<&str>) -> Result<Self> {
+        Self::with(&recording.inventory, store)
+    }
+
+    /// The same with this inventory.
+    ///
+    /// # Errors
+    /// As [`Collector::start`].
+    pub fn with(inventory_text: &str, store: Option<&str>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let inventory = folder.path().join("inventory.yml");
-        std::fs::write(&inventory, &recording.inventory)?;
+        std::fs::write(&inventory, inventory_text)?;
         let embedded = format!("{{embedded: {{path: \"{}\"}}}}", folder.path().join("store").display());
         // What a server does not take must not wait for the next run.
         let path = folder.path().display();
@@ -54,8 +63,42 @@ impl Collector {
         };
         let (ipfix, page) = (address(listeners.tcp.first())?, address(listeners.http.as_ref())?);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(app::run(config, listeners, stop.clone()));
-        Ok(Self { url: format!("http://{page}"), ipfix, task, stop, _folder: folder })
+        let task = tokio::spawn(app::run(config.clone(), listeners, stop.clone()));
+        Ok(Self { url: format!("http://{page}"), ipfix, config, task, stop, _folder: folder })
+    }
+
+    /// Where it takes IPFIX over TCP.
+    #[must_use]
+    pub const fn ipfix(&self) -> SocketAddr {
+        self.ipfix
+    }
+
+    /// What it was told.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// `/status` as soon as it is as wanted; the books balance in each that is looked at.
+    ///
+    /// # Errors
+    /// When the books do not balance, or nothing moves for long.
+    pub async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let (mut last, mut moved) = (Value::Null, Instant::now());
+        loop {
+            let status = http::get(&format!("{}/status", self.url)).await?;
+            ensure!(books(&status)? == 0, "the books do not balance: {status}");
+            if wanted(&status) {
+                return Ok(status);
+            }
+            if status["stored"] != last["stored"] || status["received"] != last["received"] {
+                moved = Instant::now();
+            } else if moved.elapsed() > STANDSTILL {
+                bail!("waited in vain for {what}: {status}");
+            }
+            last = status;
+            tokio::time::sleep(BETWEEN_QUESTIONS).await;
+        }
     }
 
     /// Sends every stream and waits until as many flow records as given in all have been dealt with; gives `/status`.
@@ -91,6 +134,25 @@ impl Collector {
         self.task.await.context("the collector panicked")?
     }
 }
+
+/// The books of a `/status`: received less everything that became of it.
+///
+/// # Errors
+/// When it has no such numbers.
+pub fn books(status: &Value) -> Result<i64> {
+    let number = |value: &Value| value.as_i64().with_context(|| format!("no number in {status}"));
+    let mut left = number(&status["received"]["records"])?;
+    for outcome in ["stored", "duplicates", "rejected", "in_flight"] {
+        left -= number(&status[outcome])?;
+    }
+    for dropped in status["dropped"].as_object().context("no dropped")?.values() {
+        left -= number(dropped)?;
+    }
+    Ok(left)
+}
+
+/// Longer than any server takes to start, on a machine that is busy with other things.
+const STANDSTILL: Duration = Duration::from_secs(300);
 
 /// Far more than a few hundred records take on a machine that works.
 const PATIENCE: Duration = Duration::from_secs(60);

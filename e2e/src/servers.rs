@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use crate::http;
@@ -32,7 +33,7 @@ pub struct Server {
 /// When it cannot be started: the message has the server's last lines.
 pub async fn opensearch() -> &'static Server {
     static SERVER: OnceCell<Server> = OnceCell::const_new();
-    started(&SERVER, "opensearch-2.19.1").await
+    started(&SERVER, OPENSEARCH).await
 }
 
 /// Elasticsearch OSS 7.10.2, the oldest server that we support.
@@ -42,7 +43,7 @@ pub async fn opensearch() -> &'static Server {
 /// When it cannot be started: the message has the server's last lines.
 pub async fn elasticsearch_7() -> &'static Server {
     static SERVER: OnceCell<Server> = OnceCell::const_new();
-    started(&SERVER, "elasticsearch-7.10.2").await
+    started(&SERVER, ELASTICSEARCH_7).await
 }
 
 /// Elasticsearch 9.4.3, the newest. Its download is close to 1 GB, so outside CI it is only used once `make real-servers`
@@ -53,12 +54,82 @@ pub async fn elasticsearch_7() -> &'static Server {
 /// When it cannot be started: the message has the server's last lines.
 pub async fn elasticsearch_9() -> Option<&'static Server> {
     static SERVER: OnceCell<Server> = OnceCell::const_new();
-    const NAME: &str = "elasticsearch-9.4.3";
-    if !crate::in_ci() && !is_fetched(NAME) {
-        crate::unavailable(NAME, "not in the cache; `make real-servers` fetches it");
-        return None;
+    if can_be_had(ELASTICSEARCH_9) { Some(started(&SERVER, ELASTICSEARCH_9).await) } else { None }
+}
+
+/// Whether a server is fetched or, in CI, will be; says so where it is not.
+pub fn can_be_had(name: &str) -> bool {
+    let can = crate::in_ci() || is_fetched(name);
+    if !can {
+        crate::unavailable(name, "not in the cache; `make real-servers` fetches it");
     }
-    Some(started(&SERVER, NAME).await)
+    can
+}
+
+/// The newest server.
+pub const ELASTICSEARCH_9: &str = "elasticsearch-9.4.3";
+
+/// The oldest server.
+pub const ELASTICSEARCH_7: &str = "elasticsearch-7.10.2";
+
+/// The server of every test run.
+pub const OPENSEARCH: &str = "opensearch-2.19.1";
+
+/// A server of a test's own, which can be killed and goes on with its data afterwards.
+#[derive(Debug)]
+pub struct OwnServer {
+    /// The name that the scripts know.
+    pub name: &'static str,
+    /// Where it listens, also after it was killed.
+    pub url: String,
+    port: u16,
+    // Holds the pipe whose closing kills the server.
+    script: Option<Child>,
+    data: TempDir,
+}
+
+impl OwnServer {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(name: &'static str) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        let url = format!("http://127.0.0.1:{port}");
+        let mut server = Self { name, url, port, script: None, data: tempfile::tempdir()? };
+        server.start_again().await?;
+        Ok(server)
+    }
+
+    /// Kills it where it stands.
+    ///
+    /// # Errors
+    /// When its script does not end.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut script) = self.script.take() {
+            drop(script.stdin.take());
+            script.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Starts it again, on the data that it had.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        let mut script = run(self.name, self.port, Some(self.data.path()))?;
+        wait_until_it_answers(&mut script, self.name, &self.url, self.port).await?;
+        self.script = Some(script);
+        Ok(())
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        // Its data can be removed once it has ended.
+        let _ended = self.kill();
+    }
 }
 
 async fn started(cell: &'static OnceCell<Server>, name: &'static str) -> &'static Server {
@@ -68,15 +139,16 @@ async fn started(cell: &'static OnceCell<Server>, name: &'static str) -> &'stati
 
 async fn start(name: &'static str) -> anyhow::Result<Server> {
     let port = free_port()?;
-    let mut script = Command::new(scripts().join("run.sh"))
-        .args([name, &port.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .context("running e2e/servers/run.sh")?;
+    let mut script = run(name, port, None)?;
     let url = format!("http://127.0.0.1:{port}");
     wait_until_it_answers(&mut script, name, &url, port).await?;
     Ok(Server { name, url, _script: script })
+}
+
+fn run(name: &str, port: u16, data: Option<&Path>) -> anyhow::Result<Child> {
+    let mut script = Command::new(scripts().join("run.sh"));
+    script.args([name, &port.to_string()]).args(data).stdin(Stdio::piped()).stdout(Stdio::null());
+    script.spawn().context("running e2e/servers/run.sh")
 }
 
 /// Asks until the server of the wanted version answers, and not some other program on that port. The script ends when

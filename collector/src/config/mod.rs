@@ -43,6 +43,8 @@ pub struct Config {
     pub spool: Option<Spool>,
     /// Where documents go that the servers refuse.
     pub dead_letters: DeadLetters,
+    /// Where the dashboards are imported at the start.
+    pub kibana: Option<Kibana>,
     /// Page, query API, health, metrics; `None` switches them off.
     pub http: Option<SocketAddr>,
     /// How long a stopping collector may take to hand on what it has.
@@ -181,6 +183,21 @@ pub enum Auth {
     ApiKey(Secret),
     /// A bearer token.
     Bearer(Secret),
+}
+
+/// Kibana or OpenSearch Dashboards.
+#[derive(Clone, Debug)]
+pub struct Kibana {
+    /// Its address as a browser has it, the base path included.
+    pub url: String,
+    /// The space to import into; the default one without it.
+    pub space: Option<String>,
+    /// Whether objects that are there are replaced.
+    pub overwrite: bool,
+    /// How to log in.
+    pub auth: Auth,
+    /// Certificate authority to trust, PEM.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How documents are gathered before they go.

@@ -12,8 +12,8 @@ use podflow_daemon::tls::Identity;
 use super::limits::limits;
 use super::section::Section;
 use super::{
-    Auth, BatchLimits, Cluster, Config, DeadLetters, Documents, Elasticsearch, Embedded, Full, Kubernetes,
-    Listen, Secret, Spool, SpoolLimits, Store,
+    Auth, BatchLimits, Cluster, Config, DeadLetters, Documents, Elasticsearch, Embedded, Full, Kibana,
+    Kubernetes, Listen, Secret, Spool, SpoolLimits, Store,
 };
 
 impl Config {
@@ -41,6 +41,7 @@ impl Config {
             batch: file.table("batch", batch),
             spool: file.table("spool", spool),
             dead_letters: file.table("deadLetters", dead_letters),
+            kibana: file.table("kibana", kibana),
             http: file.table("http", http),
             drain_deadline: file.duration("drainDeadline", seconds(25), seconds(1)..=seconds(600)),
         };
@@ -180,6 +181,26 @@ fn elasticsearch(table: &mut Section<'_>) -> Elasticsearch {
         in_flight: count(table.number("inFlight", 8, 1..=256)),
         timeout: table.duration("timeout", seconds(30), seconds(1)..=seconds(600)),
     }
+}
+
+fn kibana(table: &mut Section<'_>) -> Option<Kibana> {
+    let url = table.optional_text("url").filter(|url| !url.is_empty());
+    let url = url.and_then(|url| match parse_url(&url) {
+        Ok(url) => Some(url),
+        Err(why) => {
+            table.fault("url", &url, &why);
+            None
+        }
+    });
+    let kibana = Kibana {
+        url: url.clone().unwrap_or_default(),
+        space: table.optional_text("space").filter(|space| !space.is_empty()),
+        // What a user has changed there stays.
+        overwrite: table.boolean("overwrite", false),
+        auth: auth(table),
+        ca_file: table.optional_path("caFile"),
+    };
+    url.map(|_| kibana)
 }
 
 fn auth(table: &mut Section<'_>) -> Auth {

@@ -9,4 +9,5 @@ mod server;
 
 mod access;
 mod indices;
+mod kibana;
 mod troubles;

@@ -11,6 +11,8 @@ mod dependencies;
 
 mod stores;
 
+mod ingest;
+
 mod battery;
 
 mod decode;
