@@ -21,6 +21,8 @@ mod truth;
 
 mod busy;
 
+mod scale;
+
 mod page;
 
 mod manifests;
