@@ -116,6 +116,7 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
             collector,
             tls: config.tls.clone(),
             seconds_octets: config.seconds_octets,
+            path_mtu: config.path_mtu,
             profile: config.template,
             domain: observation_domain(&config.cluster_name, &options.node_name),
         },

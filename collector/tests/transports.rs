@@ -153,6 +153,42 @@ fn options_message() -> Vec<u8> {
     session.next_message().unwrap().octets
 }
 
+/// RFC 7011 section 4.3: what the exporter could not send is told where the operator looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_exporter_could_not_send_is_in_the_status() {
+    let collector = Running::start("");
+    let mut stream = TcpStream::connect(collector.tcp).await.unwrap();
+    stream.write_all(&options_message()).await.unwrap();
+    let status = collector.until("the exporter", |status| !status["exporters"][0].is_null()).await;
+    let exporter = &status["exporters"][0];
+    assert_eq!(exporter["not_sent"], serde_json::json!({"flows": 12, "packets": 0, "octets": 0}));
+    assert_eq!(exporter["sequence_numbers"], "counted");
+    collector.stop().await;
+}
+
+/// RFC 7011 section 8.4: a UDP template without a refresh dies, and its data is not read with it any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_life_of_udp_templates_is_configurable() {
+    let collector = Running::start("limits: {templateLifetime: 1s}");
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut exporter = Exporter::udp(7);
+    for message in exporter.records(1) {
+        socket.send_to(&message, collector.udp).await.unwrap();
+    }
+    collector.until("the first record", |status| status["stored"] == 1).await;
+    for _ in 0..600 {
+        for message in exporter.records(1) {
+            socket.send_to(&message, collector.udp).await.unwrap();
+        }
+        if collector.text("metrics").await.contains("bad_input_total{kind=\"unknown_template\"}") {
+            collector.stop().await;
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the template outlived its life");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn options_records_become_documents_only_if_asked_for() {
     for (asked, documents) in [("ignore", 0), ("index", 1)] {

@@ -17,7 +17,7 @@ pub(super) const FLOW_EXPORTER: [&str; 5] =
     ["enable", "flowCollectorAddr", "flowPollInterval", "activeFlowExportTimeout", "idleFlowExportTimeout"];
 
 /// Keys under `podflow`.
-pub(super) const PODFLOW: [&str; 18] = [
+pub(super) const PODFLOW: [&str; 19] = [
     "conntrackSource",
     "conntrackZones",
     "clusterCIDRs",
@@ -26,6 +26,7 @@ pub(super) const PODFLOW: [&str; 18] = [
     "exclude",
     "template",
     "secondsOctets",
+    "pathMTU",
     "resend",
     "resendOctets",
     "statusAddr",

@@ -58,6 +58,9 @@ pub struct Config {
     pub template: Profile,
     /// Octets of a dateTimeSeconds in the v0.9 template: 4, or 8 for collectors with Antrea's old definitions.
     pub seconds_octets: u16,
+    /// Octets of the largest IP packet on the way to a collector over UDP; what the kernel knows of the path where none
+    /// is given, and 512 where it knows nothing (RFC 7011 section 10.3.3).
+    pub path_mtu: Option<u16>,
     /// Whether messages are sent again after a reconnect.
     pub resend: Resend,
     /// Whether kubelet's probes are left out.

@@ -69,6 +69,10 @@ pub(super) fn config(text: &str) -> Result<Config, BadConfig> {
         cluster_name: read.text(&ours, "podflow", "clusterName").unwrap_or_default(),
         template: read.profile(&ours),
         seconds_octets: read.seconds_octets(&ours),
+        // Below 512 no template would fit; above 65,535 there is no packet.
+        path_mtu: read
+            .number(&ours, "podflow", "pathMTU", 512..=65_535)
+            .and_then(|octets| octets.try_into().ok()),
         resend: read.word(&ours, "resend", &[("auto", Resend::Auto), ("never", Resend::Never)]),
         probes: read.word(&ours, "probes", &[("exclude", Probes::Exclude), ("include", Probes::Include)]),
         exclude: read.rules(&ours),

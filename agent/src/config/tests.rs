@@ -55,7 +55,7 @@ fn all_faults_are_told_at_once_with_the_nearest_key() {
         "flowColectorAddr: h:1\nflowPollInterval: 500ms\nflowExportFrequency: 0\n\
          featureGates: {FlowExportr: true, AntreaProxy: 7}\n\
          podflow:\n  template: v9\n  conntrackZones: [65520, 70000]\n  clusterCIDRs: [nonsense]\n  \
-         resend: always\n  tls: {certificate: a.pem}\n  exclude: [{port: 0, netwrk: x}]\n",
+         pathMTU: 100\n  resend: always\n  tls: {certificate: a.pem}\n  exclude: [{port: 0, netwrk: x}]\n",
     )
     .unwrap_err();
     let text = fault.to_string();
@@ -69,6 +69,7 @@ fn all_faults_are_told_at_once_with_the_nearest_key() {
         "podflow.template: \"v9\" is not one of full, v0.9, antrea",
         "podflow.conntrackZones: \"70000\" is not a number from 0 to 65535",
         "podflow.clusterCIDRs: \"nonsense\" is no network",
+        "podflow.pathMTU: \"100\" is not a number from 512 to 65535",
         "podflow.resend: \"always\" is not one of auto, never",
         "podflow.tls.ca is required",
         "podflow.tls.certificate and podflow.tls.key belong together",
@@ -77,7 +78,7 @@ fn all_faults_are_told_at_once_with_the_nearest_key() {
     ] {
         assert!(text.contains(said), "missing: {said}\nin:\n{text}");
     }
-    assert_eq!(fault.faults().len(), 14, "{text}");
+    assert_eq!(fault.faults().len(), 15, "{text}");
 }
 
 #[test]

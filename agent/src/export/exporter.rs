@@ -31,6 +31,8 @@ pub(crate) struct ExporterSettings {
     pub(crate) domain: u32,
     /// Octets of a dateTimeSeconds.
     pub(crate) seconds_octets: u16,
+    /// Octets of the largest IP packet over UDP, where the operator knows better than the kernel.
+    pub(crate) path_mtu: Option<u16>,
     /// Octets of sent messages that are kept for a resend; 0: none.
     pub(crate) resend_octets: usize,
 }
@@ -84,10 +86,11 @@ impl Exporter {
     }
 
     async fn connect(&self) -> Result<Link> {
-        let ExporterSettings { collector, tls, profile, domain, seconds_octets, .. } = &self.settings;
+        let ExporterSettings { collector, tls, profile, domain, seconds_octets, path_mtu, .. } =
+            &self.settings;
         let (transport, peer) = Transport::connect(collector, tls.as_ref(), &self.names.directory).await?;
         self.names.collector.store(Arc::new(Some((peer.ip(), peer.port()))));
-        let session = Session::new(*profile, *seconds_octets, transport.settings(*domain))?;
+        let session = Session::new(*profile, *seconds_octets, transport.settings(*domain, *path_mtu))?;
         info!(%collector, %peer, domain, "connected to the flow collector");
         Ok(Link { transport, session, peer })
     }

@@ -65,14 +65,15 @@ impl Transport {
             .with_context(|| format!("connecting to the flow collector {to}"))
     }
 
-    /// The settings of an exporting session over this connection.
-    pub(crate) fn settings(&self, domain: u32) -> ExportSettings {
+    /// The settings of an exporting session over this connection; UDP messages fit packets of `path_mtu` octets, where
+    /// that is given.
+    pub(crate) fn settings(&self, domain: u32, path_mtu: Option<u16>) -> ExportSettings {
         match self {
             Self::Udp(socket) => {
                 let ipv6 = socket.peer_addr().is_ok_and(|peer| peer.is_ipv6());
                 // Every IPv6 path carries packets of 1,280 octets; IPv4 tells its path's size.
-                let mtu = if ipv6 { Some(IPV6_LEAST_MTU) } else { path_mtu(socket) };
-                ExportSettings::udp(domain, udp_message_size(mtu, ipv6))
+                let known = || if ipv6 { Some(IPV6_LEAST_MTU) } else { known_mtu(socket) };
+                ExportSettings::udp(domain, udp_message_size(path_mtu.or_else(known), ipv6))
             }
             Self::Tcp(_) | Self::Tls(_) => ExportSettings::stream(domain),
         }
@@ -199,7 +200,7 @@ pub(crate) async fn resolve(to: &CollectorAddr, directory: &Directory) -> Result
     }
 }
 
-fn path_mtu(socket: &UdpSocket) -> Option<u16> {
+fn known_mtu(socket: &UdpSocket) -> Option<u16> {
     getsockopt(socket, sockopt::IpMtu).ok().and_then(|mtu| u16::try_from(mtu).ok())
 }
 
@@ -211,3 +212,30 @@ const USER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// RFC 8200 section 5.
 const IPV6_LEAST_MTU: u16 = 1_280;
+
+#[cfg(test)]
+mod tests {
+    use podflow_ipfix::export::ExportTransport;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn messages_fit_the_path_that_is_known_or_given() {
+        for (peer, given, largest) in [
+            ("127.0.0.1:9", Some(1_400), 1_400 - 28),
+            ("127.0.0.1:9", Some(512), 512 - 28),
+            ("[::1]:9", Some(9_000), 9_000 - 48),
+            ("[::1]:9", None, 1_280 - 48),
+        ] {
+            let transport = udp(peer.parse().unwrap()).await.unwrap();
+            let expected = ExportTransport::Udp { largest_message: largest };
+            assert_eq!(transport.settings(7, given).transport, expected, "{peer} {given:?}");
+        }
+        // Of loopback the kernel knows 65,536 octets, more than a packet can have.
+        let transport = udp("127.0.0.1:9".parse().unwrap()).await.unwrap();
+        let ExportTransport::Udp { largest_message } = transport.settings(7, None).transport else {
+            panic!("UDP wanted")
+        };
+        assert!([512 - 28, 65_535 - 28].contains(&largest_message), "{largest_message}");
+    }
+}

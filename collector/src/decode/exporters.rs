@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use podflow_ipfix::collect::{MessageSummary, Sequence};
+use podflow_ipfix::collect::{MessageSummary, NotSent, Sequence};
 use podflow_ipfix::message::MessageHeader;
 
 /// All exporters heard so far; clones share one table.
@@ -34,6 +34,10 @@ pub(crate) struct Exporter {
     pub(crate) gaps: u64,
     /// Templates that it sent, repeated ones counted again over UDP.
     pub(crate) templates: u64,
+    /// What it says it could not send, since it started (RFC 7011 section 4.3).
+    pub(crate) not_sent: Option<NotSent>,
+    /// Whether its sequence numbers have been found not to count, so that no gaps are told.
+    pub(crate) counts_wrongly: bool,
     /// When it was heard last, milliseconds since 1970.
     pub(crate) last_seen_ms: i64,
     /// How much less its export times are than our clock, by the quickest of its messages, milliseconds.
@@ -72,6 +76,8 @@ impl Exporters {
             records: 0,
             gaps: 0,
             templates: 0,
+            not_sent: None,
+            counts_wrongly: false,
             last_seen_ms: received_ms,
             skew_ms: behind,
         });
@@ -83,8 +89,10 @@ impl Exporters {
         match summary.sequence {
             Sequence::Gap(missing) => exporter.gaps += u64::from(missing),
             Sequence::Late(found) => exporter.gaps = exporter.gaps.saturating_sub(found.into()),
+            Sequence::Unreliable => exporter.counts_wrongly = true,
             _ => {}
         }
+        exporter.not_sent = summary.not_sent.or(exporter.not_sent);
         exporter.last_seen_ms = received_ms;
         // A message can only be late, so the smallest difference is the truest; a clock that is set later shows
         // after a while.

@@ -62,6 +62,10 @@ impl Status {
             "records": exporter.records,
             "gaps": exporter.gaps,
             "templates": exporter.templates,
+            "sequence_numbers": if exporter.counts_wrongly { "unreliable" } else { "counted" },
+            "not_sent": exporter.not_sent.map(|not_sent| json!({
+                "flows": not_sent.flows, "packets": not_sent.packets, "octets": not_sent.octets,
+            })),
             "last_seen": text(exporter.last_seen_ms),
             "clock_skew_ms": exporter.skew_ms,
         })

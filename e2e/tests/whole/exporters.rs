@@ -97,6 +97,8 @@ fn softflowds_wrong_sequence_numbers_are_said_once_and_lose_nothing() {
         })
         .unwrap();
     until_all_are_there(&wire, &collector, &mut watcher, &known).unwrap();
+    let status = collector.status().unwrap();
+    assert_eq!(status["exporters"][0]["sequence_numbers"], "unreliable", "{status}");
     watcher.stop().unwrap();
     let (capture, documents) = exported(collector);
     assert_known(&documents, &known);

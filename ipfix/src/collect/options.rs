@@ -42,7 +42,7 @@ pub struct Sampling {
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     pub(super) elements: Vec<Element>,
-    not_sent: Option<NotSent>,
+    pub(super) not_sent: Option<NotSent>,
     sampling: Vec<(u64, Sampling)>,
 }
 

@@ -262,6 +262,7 @@ impl CollectingSession {
         if heard.is_empty() {
             return false;
         }
+        summary.not_sent = heard.not_sent.or(summary.not_sent);
         heard.tell(&mut self.domains.entry(header.key()).or_default().options);
         let [learned, refused] = self.describe(heard.elements.iter().cloned());
         summary.elements_learned += learned;

@@ -1,5 +1,6 @@
 //! What a message brought, in numbers.
 
+use super::options::NotSent;
 use super::sequence::Sequence;
 use crate::message::MessageHeader;
 use crate::template::CompiledTemplate;
@@ -39,6 +40,8 @@ pub struct MessageSummary {
     pub elements_learned: u32,
     /// Descriptions of elements that were not believed, or beyond the limit.
     pub elements_refused: u32,
+    /// What the exporting process says it could not send, where the message has that (RFC 7011 section 4.3).
+    pub not_sent: Option<NotSent>,
     /// The template id of the first data set without a template, for the log.
     pub unknown_template: Option<u16>,
 }

@@ -80,6 +80,38 @@ proptest! {
     }
 }
 
+/// Every third message begins with the templates: not the second, not the fourth.
+#[test]
+fn templates_are_sent_again_after_so_many_messages() {
+    let template =
+        Template::new(FLOWS, vec![FieldSpecifier::new(ElementKey::iana(148), 8)]).expect("a template");
+    let sent = |settings: ExportSettings, messages: u32, records: u64| {
+        let mut exporter = ExportingSession::new(settings, vec![template.clone()], &Registry::standard())
+            .expect("a session");
+        let mut collector = session(Transport::Udp);
+        let mut with_templates = Vec::new();
+        for message in 0..messages {
+            for number in 0..records {
+                exporter.add(NOW, FLOWS, [Value::Unsigned(number)]).expect("a record");
+            }
+            exporter.flush(NOW);
+            let octets = exporter.next_message().expect("a message").octets;
+            let summary = collector.receive(NOW, &octets, &mut |_| {}).expect("well formed");
+            assert_eq!(u64::from(summary.records), records, "templates come before the records");
+            if summary.templates > 0 {
+                with_templates.push(message);
+            }
+        }
+        with_templates
+    };
+    let udp = ExportSettings { refresh_messages: 3, ..ExportSettings::udp(3, 1_400) };
+    assert_eq!(sent(udp, 10, 1), [0, 3, 6, 9]);
+    assert_eq!(sent(udp, 10, 20), [0, 3, 6, 9], "however many records a message has");
+    assert_eq!(sent(ExportSettings { refresh_messages: 1, ..udp }, 3, 1), [0, 1, 2]);
+    let stream = ExportSettings { refresh_messages: 3, ..ExportSettings::stream(3) };
+    assert_eq!(sent(stream, 10, 1), [0], "a stream needs them once");
+}
+
 #[test]
 fn a_template_lost_is_made_up_for_by_the_next_refresh() {
     let mut collector = session(Transport::Udp);
