@@ -15,6 +15,9 @@ pub(super) struct Domain {
     pub(super) templates: Templates,
     /// When each template was last sent, by its id.
     pub(super) refreshed: HashMap<u16, u64>,
+    /// Templates that died for want of a refresh: data that comes all the same is theirs, and not of another template
+    /// that gets the id later.
+    pub(super) dead: Templates,
     pub(super) sequence: Sequencer,
     pub(super) options: ExporterOptions,
 }
@@ -28,6 +31,8 @@ pub(super) enum Learned {
     Refreshed,
     /// Another template under the same id.
     Redefined,
+    /// Another template under the id of one that had died for want of a refresh.
+    Replaced,
 }
 
 impl Domain {
@@ -35,7 +40,9 @@ impl Domain {
     pub(super) fn learn(&mut self, template: Arc<CompiledTemplate>, now_ms: u64) -> Learned {
         let id = template.id().number();
         self.refreshed.insert(id, now_ms);
+        let dead = self.dead.remove(&id);
         let learned = match self.templates.get(&id) {
+            None if dead.is_some_and(|dead| dead.wire() != template.wire()) => Learned::Replaced,
             None => Learned::New,
             Some(known) if known.wire() == template.wire() => return Learned::Refreshed,
             Some(_) => Learned::Redefined,
@@ -53,9 +60,12 @@ impl Domain {
     /// Forgets the templates that were not refreshed in time; answers how many.
     pub(super) fn expire(&mut self, now_ms: u64, lifetime_ms: u64) -> usize {
         let before = self.templates.len();
-        let Self { templates, refreshed, .. } = self;
+        let Self { templates, refreshed, dead, .. } = self;
         refreshed.retain(|_, at| at.saturating_add(lifetime_ms) >= now_ms);
-        templates.retain(|id, _| refreshed.contains_key(id));
+        if dead.len() >= MOST_DEAD {
+            dead.clear();
+        }
+        dead.extend(templates.extract_if(|id, _| !refreshed.contains_key(id)));
         before - templates.len()
     }
 
@@ -66,3 +76,6 @@ impl Domain {
         }
     }
 }
+
+/// Dead templates that are remembered; beyond, all are forgotten. An exporter has a few.
+const MOST_DEAD: usize = 256;

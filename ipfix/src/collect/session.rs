@@ -212,6 +212,11 @@ impl CollectingSession {
                             room -= 1;
                             claimed.extend(self.held.claim(header.key(), id));
                         }
+                        Learned::Replaced => {
+                            room -= 1;
+                            let of_the_dead = self.held.claim(header.key(), id);
+                            summary.sets_lost += count(of_the_dead.len());
+                        }
                         Learned::Redefined => summary.templates_redefined += 1,
                         Learned::Refreshed => {}
                     }

@@ -150,7 +150,12 @@ fn registry(lists: &[&Json]) -> Registry {
 }
 
 fn record_json(record: &DataRecord<'_>) -> Json {
-    let fields = record.fields().map(|(field, value)| json!([field.name, field.length, value_json(&value)]));
+    let fields = record.fields().map(|(field, value)| {
+        let mut entry = vec![json!(field.name), json!(field.length), value_json(&value)];
+        // Several enterprises have elements of one name.
+        entry.extend((field.key.enterprise != 0).then(|| json!(field.key.to_string())));
+        entry
+    });
     let template = record.template();
     json!({
         "template": template.id().number(),
@@ -210,10 +215,14 @@ fn template_id(number: &Json) -> TemplateId {
     u16::try_from(number.as_u64().unwrap()).unwrap().try_into().unwrap()
 }
 
+/// A field: `[name, length, …]`, and behind the value the key of an element that is not IANA's.
 fn specifier(golden: &Json, registry: &Registry) -> FieldSpecifier {
     let name = golden[0].as_str().unwrap();
-    let element = registry.named(name).unwrap_or_else(|| panic!("no element {name}"));
-    FieldSpecifier::new(element.key, u16::try_from(golden[1].as_u64().unwrap()).unwrap())
+    let key = match golden[3].as_str().and_then(|key| key.split_once('/')) {
+        Some((enterprise, id)) => ElementKey::new(enterprise.parse().unwrap(), id.parse().unwrap()),
+        None => registry.by_name(0, name).unwrap_or_else(|| panic!("no element {name}")).key,
+    };
+    FieldSpecifier::new(key, u16::try_from(golden[1].as_u64().unwrap()).unwrap())
 }
 
 /// What values of lists are made with.

@@ -2,6 +2,8 @@
 
 mod support;
 
+mod messages;
+
 mod values;
 
 mod golden;

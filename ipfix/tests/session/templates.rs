@@ -134,6 +134,25 @@ fn a_udp_template_dies_without_a_refresh() {
     assert_eq!(receive(&mut collector, NOW + 10_000_000, &data).unwrap().0.records, 1, "not over a stream");
 }
 
+/// Data of a template that died for want of a refresh waits for that template, and is not read with another.
+#[test]
+fn waiting_data_of_a_dead_template_is_not_read_with_its_successor() {
+    let limits = Limits { template_lifetime_ms: 10_000, held_age_ms: 60_000, ..Limits::default() };
+    for (next, given, lost) in [(OCTETS, 1, 0), (PACKETS, 0, 1)] {
+        let mut collector = limited(Transport::Udp, limits.clone());
+        receive(&mut collector, NOW, &message(1, 0, &[template(256, &[OCTETS])])).unwrap();
+        let data = message(1, 0, &[set(256, [0, 0, 0, 7])]);
+        let (summary, _) = receive(&mut collector, NOW + 20_000, &data).unwrap();
+        assert_eq!((summary.templates_expired, summary.sets_held), (1, 1));
+        let (summary, seen) =
+            receive(&mut collector, NOW + 21_000, &message(1, 1, &[template(256, &[next])])).unwrap();
+        assert_eq!((seen.len(), summary.sets_lost, collector.held_sets()), (given, lost, 0));
+        // The new one holds from then on.
+        let (summary, _) = receive(&mut collector, NOW + 22_000, &data).unwrap();
+        assert_eq!(summary.records, 1);
+    }
+}
+
 #[test]
 fn waiting_data_is_bounded_in_octets_and_age() {
     let limits = Limits { held_octets: 20, held_age_ms: 5_000, ..Limits::default() };
