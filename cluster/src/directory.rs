@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use crate::inventory::Inventory;
 use crate::object::{Node, Pod, Service, ServicePortName};
 use crate::services::Services;
+use crate::shared::Names;
 use crate::tenure::Tenures;
 
 /// Who is behind an address.
@@ -44,6 +45,7 @@ pub struct Directory {
 
 #[derive(Debug, Default)]
 struct Tables {
+    names: Names,
     pods: Tenures,
     services: Services,
     nodes: HashMap<Arc<str>, Arc<Node>>,
@@ -140,7 +142,7 @@ impl Directory {
     pub fn apply_pod(&self, pod: Pod, now_ms: i64) {
         // Most of what a watch tells changes nothing that we keep.
         if !self.read().pods.lives_as(&pod) {
-            self.write().pods.apply(pod, now_ms);
+            self.write().apply_pod(pod, now_ms);
         }
     }
 
@@ -199,7 +201,7 @@ impl Directory {
             }
         }
         for pod in inventory.pods {
-            tables.pods.apply(pod, now_ms);
+            tables.apply_pod(pod, now_ms);
         }
         for service in tables.services.all().cloned().collect::<Vec<_>>() {
             tables.services.delete(&service.namespace, &service.name);
@@ -222,6 +224,11 @@ impl Directory {
 }
 
 impl Tables {
+    fn apply_pod(&mut self, pod: Pod, now_ms: i64) {
+        let (namespace, node) = (self.names.shared(pod.namespace), self.names.shared(pod.node));
+        self.pods.apply(Pod { namespace, node, ..pod }, now_ms);
+    }
+
     fn add_node(&mut self, node: Arc<Node>) {
         for address in &node.addresses {
             self.node_addresses.insert(*address, Arc::clone(&node));

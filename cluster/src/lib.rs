@@ -10,6 +10,7 @@ pub mod object;
 pub mod directory;
 
 mod services;
+mod shared;
 mod tenure;
 
 pub use directory::{Directory, Owner};

@@ -15,9 +15,42 @@ pub(crate) const MAX_ENDED: usize = 100_000;
 /// Pods by address and by name.
 #[derive(Debug, Default)]
 pub(crate) struct Tenures {
-    by_address: HashMap<IpAddr, Vec<Arc<Pod>>>,
+    by_address: HashMap<IpAddr, Lives>,
     living: HashMap<(Arc<str>, Arc<str>), Arc<Pod>>,
     ended: VecDeque<Arc<Pod>>,
+}
+
+/// The Pods that held an address, by the start of their lives. Most addresses have one, which needs no list.
+#[derive(Debug)]
+enum Lives {
+    One(Arc<Pod>),
+    Many(Vec<Arc<Pod>>),
+}
+
+impl Lives {
+    fn all(&self) -> &[Arc<Pod>] {
+        match self {
+            Self::One(pod) => std::slice::from_ref(pod),
+            Self::Many(pods) => pods,
+        }
+    }
+
+    fn add(&mut self, pod: &Arc<Pod>) {
+        let mut pods = self.all().to_vec();
+        let at = pods.partition_point(|other| other.started_ms <= pod.started_ms);
+        pods.insert(at, Arc::clone(pod));
+        *self = Self::Many(pods);
+    }
+
+    /// Without that Pod; `None` when nobody is left.
+    fn without(&self, pod: &Arc<Pod>) -> Option<Self> {
+        let left: Vec<_> = self.all().iter().filter(|other| !Arc::ptr_eq(other, pod)).cloned().collect();
+        match left.as_slice() {
+            [] => None,
+            [one] => Some(Self::One(Arc::clone(one))),
+            _ => Some(Self::Many(left)),
+        }
+    }
 }
 
 impl Tenures {
@@ -69,7 +102,7 @@ impl Tenures {
         start_ms: i64,
         end_ms: i64,
     ) -> Option<(&Arc<Pod>, Option<RangeInclusive<i64>>)> {
-        let lives = self.by_address.get(&address)?;
+        let lives = self.by_address.get(&address)?.all();
         let at = |time: i64| lives.iter().rposition(|pod| contains(pod, time));
         let Some(place) = at(start_ms) else {
             return Some((lives.get(at(end_ms)?)?, None));
@@ -88,17 +121,21 @@ impl Tenures {
 
     fn insert(&mut self, pod: &Arc<Pod>) {
         for address in &pod.ips {
-            let lives = self.by_address.entry(*address).or_default();
-            let at = lives.partition_point(|other| other.started_ms <= pod.started_ms);
-            lives.insert(at, Arc::clone(pod));
+            match self.by_address.get_mut(address) {
+                Some(lives) => lives.add(pod),
+                None => {
+                    self.by_address.insert(*address, Lives::One(Arc::clone(pod)));
+                }
+            }
         }
     }
 
     fn forget(&mut self, pod: &Arc<Pod>) {
         for address in &pod.ips {
-            if let Some(lives) = self.by_address.get_mut(address) {
-                lives.retain(|other| !Arc::ptr_eq(other, pod));
-                if lives.is_empty() {
+            let Some(lives) = self.by_address.get_mut(address) else { continue };
+            match lives.without(pod) {
+                Some(left) => *lives = left,
+                None => {
                     self.by_address.remove(address);
                 }
             }

@@ -1,6 +1,8 @@
 //! The collector's account: every record received is stored, a duplicate, rejected, dropped for a reason, or in
 //! flight. Each place where a record's way ends says so here, once.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -12,6 +14,8 @@ use crate::document::shape::Adjustments;
 /// Counters of the whole collector; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
+    /// Held while an entry is made and while the books are read, so that they balance at every moment.
+    books: Arc<Mutex<()>>,
     messages: Counter,
     records: Counter,
     recovered: Counter,
@@ -193,14 +197,23 @@ impl Account {
         self.dropped_messages.get_or_create(&MessageDropLabel { reason }).inc_by(count);
     }
 
-    /// A data record was decoded and is on its way.
-    pub fn record(&self) {
-        self.records.inc();
-        self.in_flight.inc();
+    /// Data records were decoded; those that are not the other side's copies are on their way.
+    pub fn received(&self, records: u64, other_side: u64) {
+        if records == 0 && other_side == 0 {
+            return;
+        }
+        let _entry = self.entry();
+        self.records.inc_by(records);
+        self.in_flight.inc_by(i64::try_from(records).unwrap_or(i64::MAX));
+        if other_side > 0 {
+            self.dropped.get_or_create(&DropLabel { reason: Drop::OtherSide }).inc_by(other_side);
+            self.landed(other_side);
+        }
     }
 
     /// Records that an earlier run left in the spool are on their way again.
     pub fn recovered(&self, count: u64) {
+        let _entry = self.entry();
         self.recovered.inc_by(count);
         self.records.inc_by(count);
         self.in_flight.inc_by(i64::try_from(count).unwrap_or(i64::MAX));
@@ -223,24 +236,28 @@ impl Account {
 
     /// Records were stored for the first time.
     pub fn stored(&self, count: u64) {
+        let _entry = self.entry();
         self.stored.inc_by(count);
         self.landed(count);
     }
 
     /// Records had been stored before.
     pub fn duplicates(&self, count: u64) {
+        let _entry = self.entry();
         self.duplicates.inc_by(count);
         self.landed(count);
     }
 
     /// The store refused records for good.
     pub fn rejected(&self, count: u64) {
+        let _entry = self.entry();
         self.rejected.inc_by(count);
         self.landed(count);
     }
 
     /// Records were dropped.
     pub fn dropped(&self, reason: Drop, count: u64) {
+        let _entry = self.entry();
         self.dropped.get_or_create(&DropLabel { reason }).inc_by(count);
         self.landed(count);
     }
@@ -273,10 +290,12 @@ impl Account {
         }
     }
 
-    /// The account now. Outcomes are read before receipts, so that a record that moves meanwhile is never counted
-    /// as more than received.
+    /// The account now.
     pub fn statement(&self) -> Statement {
-        let mut statement = Statement {
+        let _entry = self.entry();
+        Statement {
+            messages: self.messages.get(),
+            records: self.records.get(),
             stored: self.stored.get(),
             duplicates: self.duplicates.get(),
             rejected: self.rejected.get(),
@@ -294,16 +313,16 @@ impl Account {
                 })
                 .collect(),
             in_flight: u64::try_from(self.in_flight.get()).unwrap_or_default(),
-            ..Statement::default()
-        };
-        statement.records = self.records.get();
-        statement.messages = self.messages.get();
-        statement
+        }
     }
 
     /// Answers for records on a way that may fail in itself: unless told otherwise, they count as dropped.
     pub fn answer_for(&self, count: u64) -> Answerable {
         Answerable { account: self.clone(), count }
+    }
+
+    fn entry(&self) -> MutexGuard<'_, ()> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn landed(&self, count: u64) {
@@ -369,14 +388,11 @@ mod tests {
     #[test]
     fn the_books_balance_at_every_step() {
         let account = Account::default();
-        for _ in 0..10 {
-            account.record();
-        }
-        assert_eq!(account.statement().in_flight, 10);
+        account.received(10, 1);
+        assert_eq!(account.statement().in_flight, 9);
         account.stored(4);
         account.duplicates(1);
         account.rejected(2);
-        account.dropped(Drop::OtherSide, 1);
         let statement = account.statement();
         assert_eq!(statement.difference(), 0);
         assert_eq!((statement.records, statement.stored, statement.in_flight), (10, 4, 2));

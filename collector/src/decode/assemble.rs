@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use podflow_ipfix::collect::DataRecord;
 
-use crate::account::{Account, Drop};
+use crate::account::Account;
 use crate::document::shape::{Draft, Origin};
 use crate::document::{Builder, Drafted, Lined};
 use crate::sink::{Batch, Batches};
@@ -28,6 +28,9 @@ pub(crate) struct Assembler {
     open: Batch,
     full: VecDeque<Batch>,
     waiting: VecDeque<Waiting>,
+    /// Records taken, and copies of the other side dropped, that the account does not know of yet.
+    records: u64,
+    other_side: u64,
     next_question: Instant,
 }
 
@@ -53,13 +56,15 @@ impl Assembler {
             settings,
             full: VecDeque::new(),
             waiting: VecDeque::new(),
+            records: 0,
+            other_side: 0,
             next_question: Instant::now(),
         }
     }
 
     /// Takes a record.
     pub(crate) fn take(&mut self, origin: &Origin, record: &DataRecord<'_>) {
-        self.account.record();
+        self.records += 1;
         match self.batches.add_record(&mut self.open, &mut self.builder, origin, record) {
             (Lined::Written(adjustments), full) => {
                 self.account.adjusted(&adjustments);
@@ -68,12 +73,12 @@ impl Assembler {
                 }
                 return;
             }
-            (Lined::OtherSide, _) => return self.account.dropped(Drop::OtherSide, 1),
+            (Lined::OtherSide, _) => return self.other_side += 1,
             (Lined::NotPlain, _) => {}
         }
         match self.builder.draft(origin, record.fields()) {
             Drafted::Ready(draft) => self.add(draft),
-            Drafted::OtherSide => self.account.dropped(Drop::OtherSide, 1),
+            Drafted::OtherSide => self.other_side += 1,
             Drafted::Unnamed(draft) => {
                 if self.settings.wait.is_zero() || self.waiting.len() >= self.settings.records {
                     self.account.unnamed();
@@ -98,7 +103,7 @@ impl Assembler {
             let Some(Waiting { until, draft }) = self.waiting.pop_front() else { return };
             match self.builder.name_again(draft) {
                 Drafted::Ready(draft) => self.add(draft),
-                Drafted::OtherSide => self.account.dropped(Drop::OtherSide, 1),
+                Drafted::OtherSide => self.other_side += 1,
                 Drafted::Unnamed(draft) if last || now >= until => {
                     self.account.unnamed();
                     self.add(draft);
@@ -106,6 +111,11 @@ impl Assembler {
                 Drafted::Unnamed(draft) => self.waiting.push_back(Waiting { until, draft }),
             }
         }
+    }
+
+    /// Enters into the account what was taken since the last entry; before a batch is handed on.
+    pub(crate) fn account(&mut self) {
+        self.account.received(std::mem::take(&mut self.records), std::mem::take(&mut self.other_side));
     }
 
     /// Closes the open batch if it waited long enough.

@@ -230,6 +230,7 @@ fn record_taker(
 
 /// Hands full batches to the sink, and waits where it cannot take more.
 async fn send(assembler: &mut Assembler, sink: &mpsc::Sender<Batch>) {
+    assembler.account();
     while let Some(batch) = assembler.next_full() {
         // The sink ends after the decoders.
         sink.send(batch).await.unwrap_or_default();
