@@ -164,6 +164,29 @@ async fn withdrawals_over_udp_change_nothing_and_are_counted() {
     collector.stop().await;
 }
 
+/// RFC 7011 section 8.1: over TCP a template is withdrawn before its id means something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redefinition_over_tcp_replaces_and_is_counted() {
+    let collector = Running::start("");
+    let mut stream = TcpStream::connect(collector.tcp).await.unwrap();
+    for element in [1, 2] {
+        let id = TemplateId::constant(256);
+        let fields = vec![FieldSpecifier::new(ElementKey::iana(element), 4)];
+        let template = Template::new(id, fields).unwrap();
+        let mut session =
+            ExportingSession::new(ExportSettings::stream(7), vec![template], &Registry::standard()).unwrap();
+        session.add(now_ms(), id, [Value::Unsigned(5)]).unwrap();
+        session.flush(now_ms());
+        stream.write_all(&session.next_message().unwrap().octets).await.unwrap();
+    }
+    let found = collector.found(2).await;
+    for name in ["octetDeltaCount", "packetDeltaCount"] {
+        assert_eq!(found.iter().filter(|document| document["ipfix"][name] == 5).count(), 1, "{name}");
+    }
+    until_bad_input(&collector, "template_redefined", 1).await;
+    collector.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn text_that_is_not_utf8_is_stored_with_marks_and_counted() {
     let collector = Running::start("");

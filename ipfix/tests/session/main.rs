@@ -22,6 +22,8 @@ mod property;
 
 mod corpus;
 
+mod conformance;
+
 mod link;
 
 mod scale;
