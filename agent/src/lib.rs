@@ -24,5 +24,8 @@ mod app;
 
 mod connections;
 
+#[doc(hidden)]
+pub mod measure;
+
 pub use app::{RunOptions, run};
 pub use connections::{Filter, connections};

@@ -25,7 +25,7 @@ pub struct Testbed {
     collector: Namespace,
     outside: Namespace,
     // Holds the links between all others.
-    _underlay: Namespace,
+    underlay: Namespace,
     folder: Arc<Folder>,
     stop: Stop,
     threads: Vec<JoinHandle<()>>,
@@ -118,17 +118,8 @@ impl Testbed {
         inventory::write(&folder.path().join(INVENTORY), &nodes, &services, shape.ipv6)?;
 
         let stop = Stop::new().context("making the switch that ends the testbed's threads")?;
-        let mut bed = Self {
-            shape,
-            nodes,
-            services,
-            collector,
-            outside,
-            _underlay: underlay,
-            folder,
-            stop,
-            threads: Vec::new(),
-        };
+        let mut bed =
+            Self { shape, nodes, services, collector, outside, underlay, folder, stop, threads: Vec::new() };
         bed.start_servers()?;
         Ok(bed)
     }
@@ -201,6 +192,12 @@ impl Testbed {
     #[must_use]
     pub fn outside_namespace(&self) -> &Namespace {
         &self.outside
+    }
+
+    /// What lies between the Nodes, the collector and the outside: each is reached over the link of its name.
+    #[must_use]
+    pub fn underlay_namespace(&self) -> &Namespace {
+        &self.underlay
     }
 
     /// The switch that dropping the testbed throws. Threads that live in it should end with it.

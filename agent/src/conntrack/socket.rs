@@ -5,6 +5,7 @@
 
 use std::io;
 
+use netlink_packet_core::NLMSG_DONE;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use nix::sys::socket::{setsockopt, sockopt};
 use thiserror::Error;
@@ -103,6 +104,20 @@ impl DumpSocket {
         })?;
         dump.complete = !interrupted;
         Ok(dump)
+    }
+
+    /// Reads a dump without looking at it, beyond where it ends; gives back its octets.
+    pub(crate) fn discard(&mut self, zone: Option<u16>) -> Result<u64, ConntrackError> {
+        let mut octets = 0;
+        self.receive(zone, &mut |datagram| {
+            octets += datagram.len() as u64;
+            // The last message alone is looked at: that of the end has 20 octets, its type in the fifth and sixth.
+            let last = datagram.last_chunk::<20>();
+            let ended = last.is_some_and(|octets| u16::from_ne_bytes([octets[4], octets[5]]) == NLMSG_DONE);
+            let is_whole = last.is_some_and(|octets| octets.starts_with(&20_u32.to_ne_bytes()));
+            (ended && is_whole).then_some(Ok(()))
+        })?;
+        Ok(octets)
     }
 
     /// Sends the request and hands on datagrams until `on_datagram` says that the dump has ended, and how.

@@ -14,3 +14,4 @@ mod session;
 mod exporter;
 
 pub(crate) use exporter::{Exporter, ExporterSettings};
+pub(crate) use session::Session;

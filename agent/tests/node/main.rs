@@ -6,3 +6,5 @@
 mod support;
 
 mod open_vswitch;
+
+mod paths;

@@ -112,9 +112,12 @@ fn session(transport: Transport) -> CollectingSession {
 }
 
 fn receive(session: &mut CollectingSession, message: &[u8], records: &Mutex<Vec<Record>>) {
+    // RFC 7011 section 3.1: the header's last four octets.
+    let domain = u32::from_be_bytes(message[12..16].try_into().unwrap()).to_string();
     let mut on_record = |record: podflow_ipfix::collect::DataRecord<'_>| {
         let fields = record.fields().map(|(field, value)| (field.name.to_string(), shown(&value)));
-        records.lock().unwrap().push(fields.collect());
+        let domain = ("observationDomain".to_owned(), domain.clone());
+        records.lock().unwrap().push(fields.chain([domain]).collect());
     };
     session.receive(0, message, &mut on_record).unwrap();
 }
@@ -148,12 +151,7 @@ impl Agent {
     pub fn start(bed: &Testbed, node: &Node, collector: &Collector, more: &str) -> Self {
         let agent =
             Self::start_in(&node.space, &configuration(collector, more), bed.inventory_path(), &node.name);
-        wait_for("the kernel's counters", || {
-            node.space
-                .enter(|| std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_acct"))
-                .unwrap()
-                .is_ok_and(|text| text.trim() == "1")
-        });
+        wait_for_counters(&node.space);
         agent
     }
 
@@ -177,6 +175,19 @@ impl Agent {
         self.thread.join().unwrap();
     }
 }
+
+/// Waits until the kernel of a Node counts: an agent has opened its sockets by then.
+pub fn wait_for_counters(space: &Namespace) {
+    wait_for("the kernel's counters", || {
+        space
+            .enter(|| std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_acct"))
+            .unwrap()
+            .is_ok_and(|text| text.trim() == "1")
+    });
+}
+
+/// Lines under `podflow:` for an agent that forgets.
+pub const NO_STATE: &str = "  stateFile: \"\"\n";
 
 /// Waits until something holds; fails after a minute.
 pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
