@@ -1,5 +1,6 @@
 //! The agent as a whole: what is started, in which order, and how it ends.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -9,9 +10,10 @@ use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
+use axum::routing::get;
 use podflow_cluster::Directory;
 use podflow_cluster::kubernetes::{self, Scope};
 use podflow_daemon::http::{SharedRegistry, router};
@@ -23,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::blindness::Blindness;
 use crate::clock::Clock;
 use crate::config::{CollectorAddr, Config, Protocol, Resend, TableSource};
 use crate::enrich::Names;
@@ -49,8 +52,10 @@ pub struct RunOptions {
 pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToken) -> Result<()> {
     let readiness = Readiness::default();
     let registry: SharedRegistry = Arc::new(Mutex::new(Registry::default()));
-    let pages = router(readiness.clone(), Arc::clone(&registry));
-    serve("/healthz, /readyz and /metrics", config.status_addr, pages, &shutdown).await;
+    let shown = config.shown().to_string();
+    let pages = router(readiness.clone(), Arc::clone(&registry))
+        .route("/config", get(async move || ([(header::CONTENT_TYPE, "application/json")], shown.clone())));
+    serve("/healthz, /readyz, /metrics and /config", config.status_addr, pages, &shutdown).await;
     if let Some(address) = config.metrics_addr {
         let pages = metrics_only(router(readiness.clone(), Arc::clone(&registry)));
         serve("/metrics", address, pages, &shutdown).await;
@@ -89,11 +94,19 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
     };
     let keeper = config.state_file.clone().map(StateKeeper::new);
     let memory = |opened_ms| match keeper.as_ref().and_then(StateKeeper::load) {
-        Some(state) => state.memory,
+        Some(state) => {
+            Memory { crashed_before_ms: if state.graceful { 0 } else { opened_ms }, ..state.memory }
+        }
         None => Memory { since_ms: opened_ms, ..Memory::default() },
     };
-    let tracker = Tracker::open(settings, clock, memory, tracker_metrics).context("reading conntrack")?;
+    let mut blindness = Blindness::new(tracker_metrics.clone(), readiness.clone());
+    blindness.look_at_devices(device_names());
+    let tracker = Tracker::open(settings, clock, memory, tracker_metrics, blindness.clone())
+        .context("reading conntrack")?;
     let store = tracker.store();
+    let watching =
+        watch_for_pods(blindness, store.clone(), Arc::clone(&directory), options.node_name.clone());
+    tokio::spawn(shutdown.clone().run_until_cancelled_owned(watching));
     let tracking = tracker
         .start(readiness.wait_for("first poll of conntrack"))
         .context("starting the conntrack thread")?;
@@ -260,6 +273,29 @@ async fn follow_addresses(names: Arc<Names>, shutdown: CancellationToken) {
     }
 }
 
+/// Looks whether this Node's Pods show in the table at all, until they do.
+async fn watch_for_pods(
+    mut blindness: Blindness,
+    store: SharedStore,
+    directory: Arc<Directory>,
+    node_name: String,
+) {
+    loop {
+        tokio::time::sleep(PODS_AGAIN).await;
+        let own = directory.pods().into_iter().filter(|pod| *pod.node == *node_name);
+        let addresses: HashSet<IpAddr> = own.flat_map(|pod| pod.ips.clone()).collect();
+        if !addresses.is_empty() && blindness.look_for_pods(&store.lock(), &addresses) {
+            return;
+        }
+    }
+}
+
+/// The names of every interface of this network namespace.
+fn device_names() -> Vec<String> {
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    interfaces.map(|interface| interface.interface_name).collect()
+}
+
 /// The addresses of every interface of this network namespace.
 pub(crate) fn own_addresses() -> Vec<IpAddr> {
     let interfaces = match nix::ifaddrs::getifaddrs() {
@@ -279,6 +315,9 @@ pub(crate) fn own_addresses() -> Vec<IpAddr> {
         })
         .collect()
 }
+
+/// Kubelet's probes alone show a Pod within so long.
+const PODS_AGAIN: Duration = Duration::from_secs(60);
 
 /// What a crash may repeat.
 const SAVE_EVERY: Duration = Duration::from_secs(30);

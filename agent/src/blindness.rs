@@ -1,71 +1,181 @@
-//! What cannot be seen in conntrack is said once, and shown in a metric.
+//! What cannot be seen in conntrack is said once, and shown in a metric and in the detail of `/readyz`.
 
+use std::collections::HashSet;
 use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
 
+use podflow_daemon::readiness::Readiness;
 use tracing::warn;
 
+use crate::conntrack::switches::Switches;
 use crate::metrics::TrackerMetrics;
-use crate::store::Tally;
+use crate::store::{Store, Tally};
 
-/// What was said already.
-#[derive(Debug, Default)]
+/// What was said already, and where it is shown.
+#[derive(Clone, Debug)]
 pub(crate) struct Blindness {
-    uncounted_said: bool,
-    offloaded_said: bool,
-    unheard_said: bool,
+    metrics: TrackerMetrics,
+    readiness: Readiness,
+    said: HashSet<&'static str>,
 }
 
 impl Blindness {
+    pub(crate) fn new(metrics: TrackerMetrics, readiness: Readiness) -> Self {
+        Self { metrics, readiness, said: HashSet::new() }
+    }
+
     /// Looks at one poll: entries without counters, entries forwarded past the kernel's counters, and entries that
     /// went without an event.
-    pub(crate) fn observe(
-        &mut self,
-        uncounted: u64,
-        offloaded: u64,
-        tally: &Tally,
-        metrics: &TrackerMetrics,
-    ) {
-        metrics.set_blind("no_counters", uncounted);
-        metrics.set_blind("offloaded", offloaded);
-        metrics.set_blind("no_end_event", tally.ended_unheard);
-        if once(&mut self.uncounted_said, uncounted) {
-            warn!(
-                connections = uncounted,
-                "connections that began before the kernel's counters were on have none; they are not exported"
-            );
-        }
-        if once(&mut self.offloaded_said, offloaded) {
-            warn!(
-                connections = offloaded,
-                "connections are forwarded by a flowtable or by hardware; their counters may stand still"
-            );
-        }
-        if once(&mut self.unheard_said, tally.ended_unheard) {
-            warn!(
-                connections = tally.ended_unheard,
-                "connections ended without an event, so that their last packets may be missing; those that began \
-                 before the agent are expected to"
-            );
-        }
-    }
-}
-
-/// A bridge CNI whose packets are not shown to netfilter leaves no trace of same-Node traffic.
-pub(crate) fn look_at_bridges(metrics: &TrackerMetrics) {
-    let hidden = fs::read_to_string(BRIDGE_SWITCH).is_ok_and(|text| text.trim() == "0");
-    metrics.set_blind("bridge", u64::from(hidden));
-    if hidden {
-        warn!(
-            "net.bridge.bridge-nf-call-iptables is 0: where the CNI is a bridge, traffic between Pods of this Node is \
-             not tracked; set it to 1 to see it"
+    pub(crate) fn observe(&mut self, uncounted: u64, offloaded: u64, tally: &Tally) {
+        self.see(
+            "no_counters",
+            uncounted,
+            "connections have no counters: they began before the kernel's were on, or \
+            their table keeps none; the kernel's are not exported",
+        );
+        self.see(
+            "offloaded",
+            offloaded,
+            "connections are forwarded by a flowtable or by hardware; their counters may \
+            stand still",
+        );
+        self.see(
+            "no_end_event",
+            tally.ended_unheard,
+            "connections ended without an event, so that their last packets \
+            may be missing; those that began before the agent are expected to",
         );
     }
+
+    /// Looks at what the kernel was set to.
+    pub(crate) fn look_at_switches(&mut self, switches: Switches) {
+        self.see("events_off", u64::from(!switches.events), "net.netfilter.nf_conntrack_events is off and cannot be \
+            switched on from here: connections between two polls are not seen, and the last packets of others are missing");
+        self.see(
+            "counters_off",
+            u64::from(!switches.counters),
+            "net.netfilter.nf_conntrack_acct is off and cannot be \
+            switched on from here: nothing has counters",
+        );
+    }
+
+    /// A bridge CNI whose packets are not shown to netfilter leaves no trace of same-Node traffic.
+    pub(crate) fn look_at_bridges(&mut self, switch: &Path) {
+        let hidden = fs::read_to_string(switch).is_ok_and(|text| text.trim() == "0");
+        self.see(
+            "bridge",
+            u64::from(hidden),
+            "net.bridge.bridge-nf-call-iptables is 0: where the CNI is a bridge, \
+            traffic between Pods of this Node is not tracked; set it to 1 to see it",
+        );
+    }
+
+    /// A datapath in eBPF forwards Pods' packets past connection tracking; its devices are known by their names.
+    pub(crate) fn look_at_devices(&mut self, names: impl IntoIterator<Item = String>) {
+        let found = names.into_iter().filter(|name| EBPF_DEVICES.contains(&name.as_str())).count();
+        self.see(
+            "ebpf",
+            found as u64,
+            "device(s) of an eBPF datapath are on this Node: what it forwards by itself \
+            leaves no trace in connection tracking",
+        );
+    }
+
+    /// This Node's Pods have addresses, but no connection of theirs was ever tracked.
+    pub(crate) fn look_for_pods(&mut self, store: &Store, pods: &HashSet<IpAddr>) -> bool {
+        let is_pods = |address: &IpAddr| pods.contains(address);
+        let seen = pods.is_empty()
+            || store
+                .connections()
+                .any(|one| is_pods(&one.key.original.source) || is_pods(&one.key.endpoint.address));
+        self.see(
+            "pods_unseen",
+            u64::from(!seen),
+            "no connection of this Node's Pods is in the connection tracking \
+            table: their network bypasses it (eBPF, SR-IOV), or they are silent",
+        );
+        seen
+    }
+
+    /// Shows how much of a kind there is, and says it the first time there is any.
+    fn see(&mut self, kind: &'static str, connections: u64, what: &str) {
+        self.metrics.set_blind(kind, connections);
+        let note =
+            if connections == 0 { String::new() } else { format!("blind ({kind}, {connections}): {what}") };
+        self.readiness.note(kind, note);
+        if connections > 0 && self.said.insert(kind) {
+            warn!(kind, connections, "{what}");
+        }
+    }
 }
 
-fn once(said: &mut bool, connections: u64) -> bool {
-    let say = connections > 0 && !*said;
-    *said |= say;
-    say
-}
+/// Where the kernel says whether bridged packets are shown to netfilter.
+pub(crate) const BRIDGE_SWITCH: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
-const BRIDGE_SWITCH: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+/// Cilium's, and Calico's with its eBPF dataplane.
+const EBPF_DEVICES: [&str; 4] = ["cilium_host", "cilium_net", "bpfin.cali", "bpfout.cali"];
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    fn blindness() -> (Blindness, Readiness, Registry) {
+        let (mut registry, readiness) = (Registry::default(), Readiness::default());
+        let metrics = TrackerMetrics::register(&mut registry);
+        (Blindness::new(metrics, readiness.clone()), readiness, registry)
+    }
+
+    fn shown(registry: &Registry, kind: &str) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+        let line = text.lines().find(|line| line.contains(&format!("reason=\"{kind}\""))).unwrap();
+        line.rsplit(' ').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn each_kind_is_noted_while_it_lasts_and_measured() {
+        let (mut blindness, readiness, registry) = blindness();
+        blindness.observe(3, 0, &Tally { ended_unheard: 2, ..Tally::default() });
+        let notes = readiness.notes().join("\n");
+        assert!(
+            notes.contains("blind (no_counters, 3)") && notes.contains("blind (no_end_event, 2)"),
+            "{notes}"
+        );
+        assert!(!notes.contains("offloaded"));
+        assert_eq!(
+            (shown(&registry, "no_counters"), shown(&registry, "offloaded")),
+            ("3".into(), "0".into())
+        );
+        blindness.observe(0, 7, &Tally::default());
+        assert!(readiness.notes().join("\n").starts_with("blind (offloaded, 7)"));
+        assert!(readiness.awaited().is_empty(), "it does not make the agent unready");
+    }
+
+    #[test]
+    fn switches_bridges_and_devices() {
+        let (mut blindness, readiness, registry) = blindness();
+        let all = Switches { counters: true, timestamps: true, events: true, earlier_events: true };
+        let switch = tempfile::NamedTempFile::new().unwrap();
+        fs::write(switch.path(), "1\n").unwrap();
+        blindness.look_at_switches(all);
+        blindness.look_at_bridges(switch.path());
+        blindness.look_at_bridges(Path::new("/nonexistent"));
+        blindness.look_at_devices(["eth0".to_owned(), "cali123".to_owned()]);
+        assert_eq!(readiness.notes(), Vec::<String>::new());
+
+        fs::write(switch.path(), "0\n").unwrap();
+        blindness.look_at_bridges(switch.path());
+        blindness.look_at_switches(Switches { events: false, counters: false, ..all });
+        blindness.look_at_devices(["cilium_host".to_owned(), "cilium_net".to_owned()]);
+        for (kind, value) in [("bridge", "1"), ("events_off", "1"), ("counters_off", "1"), ("ebpf", "2")] {
+            assert_eq!(shown(&registry, kind), value, "{kind}");
+            assert!(
+                readiness.notes().iter().any(|note| note.starts_with(&format!("blind ({kind}"))),
+                "{kind}"
+            );
+        }
+    }
+}

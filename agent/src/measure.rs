@@ -6,10 +6,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use podflow_cluster::{Directory, Inventory};
+use podflow_daemon::readiness::Readiness;
 use podflow_flow::Profile;
 use podflow_ipfix::export::ExportSettings;
 use prometheus_client::registry::Registry;
 
+use crate::blindness::Blindness;
 use crate::clock::Clock;
 use crate::config::{Probes, TableSource, Tunnels};
 use crate::conntrack::socket::DumpSocket;
@@ -52,7 +54,8 @@ impl Agent {
             },
         };
         let metrics = TrackerMetrics::register(&mut Registry::default());
-        let tracker = Tracker::open(settings, Clock::start(), |_| Memory::default(), metrics)?;
+        let blindness = Blindness::new(metrics.clone(), Readiness::default());
+        let tracker = Tracker::open(settings, Clock::start(), |_| Memory::default(), metrics, blindness)?;
         Ok(Self { tracker })
     }
 

@@ -32,6 +32,9 @@ pub(crate) struct TrackerMetrics {
     restarted: Gauge,
     uncounted: Gauge,
     lost_flows: Gauge,
+    repeated_flows: Gauge,
+    repeated_octets: Gauge,
+    missed_flows: Gauge,
 }
 
 impl TrackerMetrics {
@@ -56,6 +59,9 @@ impl TrackerMetrics {
             restarted: Gauge::default(),
             uncounted: Gauge::default(),
             lost_flows: Gauge::default(),
+            repeated_flows: Gauge::default(),
+            repeated_octets: Gauge::default(),
+            missed_flows: Gauge::default(),
         };
         // The names that Antrea's users have on their dashboards.
         for (name, help, gauge) in [
@@ -95,6 +101,17 @@ impl TrackerMetrics {
             ("flows_restarted", "Flows whose counters went back", &metrics.restarted),
             ("flows_uncounted", "Flows that ended without ever having counters", &metrics.uncounted),
             ("flows_lost", "Ended flows lost because too many were waiting", &metrics.lost_flows),
+            (
+                "crash_flows_repeated",
+                "Flows of which an earlier run that crashed may have reported more than it wrote down",
+                &metrics.repeated_flows,
+            ),
+            (
+                "crash_octets_repeated",
+                "Octets that may so be reported twice, at most",
+                &metrics.repeated_octets,
+            ),
+            ("flows_missed", "Flows that ended while no agent ran", &metrics.missed_flows),
         ] {
             registry.register(name, help, gauge.clone());
         }
@@ -121,6 +138,9 @@ impl TrackerMetrics {
         set(&self.restarted, tally.restarted);
         set(&self.uncounted, tally.uncounted);
         set(&self.lost_flows, tally.lost_flows);
+        set(&self.repeated_flows, tally.repeated_flows);
+        set(&self.repeated_octets, tally.repeated_octets);
+        set(&self.missed_flows, tally.missed_flows);
     }
 
     /// Takes over how many connections the kernel has in all zones together.

@@ -104,7 +104,11 @@ fn decode(octets: &[u8], boot_id: &str) -> Option<State> {
         Some((hash, Reported { totals, ended: *ended == 1 }))
     });
     Some(State {
-        memory: Memory { since_ms: u64::from_le_bytes(*since_ms), reported: reported.collect() },
+        memory: Memory {
+            since_ms: u64::from_le_bytes(*since_ms),
+            reported: reported.collect(),
+            crashed_before_ms: 0,
+        },
         graceful: *graceful == 1,
     })
 }
@@ -123,7 +127,11 @@ mod tests {
         let totals = Counters { packets: 1, octets: 2, reverse_packets: 3, reverse_octets: u64::MAX };
         let ended = Reported { totals, ended: true };
         State {
-            memory: Memory { since_ms: 77, reported: [(5, ended), (6, Reported::default())].into() },
+            memory: Memory {
+                since_ms: 77,
+                reported: [(5, ended), (6, Reported::default())].into(),
+                crashed_before_ms: 0,
+            },
             graceful: true,
         }
     }

@@ -5,6 +5,7 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use podflow_daemon::readiness::ReadyGuard;
 use tracing::{error, info, warn};
 
-use crate::blindness::{self, Blindness};
+use crate::blindness::{BRIDGE_SWITCH, Blindness};
 use crate::clock::Clock;
 use crate::conntrack::entry::{Entry, Status};
 use crate::conntrack::socket::{ConntrackError, Dump, EventSocket};
@@ -74,16 +75,21 @@ impl Tracker {
         clock: Clock,
         memory: impl FnOnce(u64) -> Memory,
         metrics: TrackerMetrics,
+        mut blindness: Blindness,
     ) -> Result<Self, ConntrackError> {
         let source = Source::open(&settings.source, settings.limits.connections)?;
         let opened_ms = clock.now().wall_ms;
         let directory = switches::directory();
         let switches = match settings.source {
-            TableSource::Kernel => switches::switch_on(&directory),
+            TableSource::Kernel => {
+                let switches = switches::switch_on(&directory);
+                blindness.look_at_switches(switches);
+                switches
+            }
             // That table has none of this: no counters, no times of birth, no events.
             TableSource::OpenVSwitch(_) => Switches::default(),
         };
-        blindness::look_at_bridges(&metrics);
+        blindness.look_at_bridges(Path::new(BRIDGE_SWITCH));
         metrics
             .max_connections
             .set(switches::maximum(&directory).and_then(|max| max.try_into().ok()).unwrap_or(0));
@@ -95,7 +101,7 @@ impl Tracker {
             source,
             store: SharedStore::new(store),
             metrics,
-            blindness: Blindness::default(),
+            blindness,
             surveyed: false,
         })
     }
@@ -196,7 +202,7 @@ impl Tracker {
         self.metrics.foreign.inc_by(total.foreign);
         self.metrics.observe_table(switches::count(&switches::directory()).unwrap_or(total.entries));
         self.metrics.observe_store(total.entries, held, waiting, &tally);
-        self.blindness.observe(uncounted, offloaded, &tally, &self.metrics);
+        self.blindness.observe(uncounted, offloaded, &tally);
     }
 
     /// Looks once at what zones there are, before anything is taken in.

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use podflow_testbed::counts::{self, Tuple};
 use podflow_testbed::traffic::{Sent, datagrams, requests, transfer};
 use podflow_testbed::{Shape, Testbed};
-use support::{Agent, Collector, Record};
+use support::{Agent, Collector, NO_STATE, Record};
 
 /// What the records of one flow say together.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -170,5 +170,3 @@ fn with_a_collector_that_crashes_three_times_and_an_agent_that_is_restarted() {
     sent.push(before);
     check(&bed, &collector, &sent);
 }
-
-const NO_STATE: &str = "  stateFile: \"\"\n";

@@ -14,7 +14,7 @@ use crate::readiness::Readiness;
 /// A process's metrics registry, shared between the parts that register and the page that shows.
 pub type SharedRegistry = Arc<Mutex<Registry>>;
 
-/// `/healthz` (200 while the process serves), `/readyz` (200, or 503 with the parts still awaited, one a line)
+/// `/healthz` (200 while the process serves), `/readyz` (200, or 503 with the parts still awaited, then notes, one a line)
 /// and `/metrics` (OpenMetrics text).
 pub fn router(readiness: Readiness, registry: SharedRegistry) -> Router {
     Router::new()
@@ -24,11 +24,13 @@ pub fn router(readiness: Readiness, registry: SharedRegistry) -> Router {
 }
 
 fn ready(readiness: &Readiness) -> (StatusCode, String) {
-    let awaited = readiness.awaited();
+    let (awaited, notes) = (readiness.awaited(), readiness.notes());
+    let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
     if awaited.is_empty() {
-        return (StatusCode::OK, "ready\n".to_owned());
+        return (StatusCode::OK, format!("ready\n{notes}"));
     }
-    (StatusCode::SERVICE_UNAVAILABLE, awaited.iter().map(|part| format!("waiting for {part}\n")).collect())
+    let parts: String = awaited.iter().map(|part| format!("waiting for {part}\n")).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, parts + &notes)
 }
 
 fn metrics(registry: &SharedRegistry) -> impl IntoResponse + use<> {

@@ -15,6 +15,8 @@ mod ours;
 
 mod read;
 
+mod shown;
+
 #[cfg(test)]
 mod tests;
 

@@ -77,6 +77,8 @@ impl Store {
         let acquainted_s = *self.acquainted_s.get_or_insert(now.steady_s);
         if now.steady_s.saturating_sub(acquainted_s) >= PATIENCE_S {
             // What an earlier run knew and has not shown itself since is gone.
+            let unfinished = self.memory.reported.values().filter(|reported| !reported.ended);
+            self.tally.missed_flows += unfinished.count() as u64;
             self.memory.reported = HashMap::new();
         }
         self.overrun = false;
@@ -156,6 +158,11 @@ impl Store {
 
     fn new_connection(&mut self, entry: &Entry, now: Now) -> Connection {
         let connection = Connection::new(entry, now, &self.memory, &self.limits, self.acquainted_s.is_some());
+        if connection.start_ms < self.memory.crashed_before_ms && !connection.end_reported {
+            let again = connection.unreported();
+            self.tally.repeated_flows += u64::from(again != Counters::default());
+            self.tally.repeated_octets += again.octets + again.reverse_octets;
+        }
         self.memory.reported.remove(&connection.key.hash());
         connection
     }

@@ -70,6 +70,12 @@ pub(crate) struct Tally {
     pub(crate) lost_packets: u64,
     /// Octets of lost flows, both directions.
     pub(crate) lost_octets: u64,
+    /// Flows that an earlier run, which ended without order, may have reported beyond what it had written down.
+    pub(crate) repeated_flows: u64,
+    /// Octets, both directions, that may so be reported twice.
+    pub(crate) repeated_octets: u64,
+    /// Flows that an earlier run knew and that ended while no agent ran: what they moved since is missing.
+    pub(crate) missed_flows: u64,
 }
 
 /// The connection store.
@@ -110,6 +116,9 @@ pub(crate) struct Memory {
     pub(crate) since_ms: u64,
     /// Totals at the last record of flows reported by an earlier run, by [`key::ConnectionKey::hash`].
     pub(crate) reported: HashMap<u64, Reported>,
+    /// The earlier run ended without order, at some time before this one: what it reported after it had written this
+    /// down is not in here. 0: it ended in order, or there was none.
+    pub(crate) crashed_before_ms: u64,
 }
 
 /// What a flow's records have said.
@@ -165,7 +174,7 @@ impl Store {
 
     /// What a next run must know.
     pub(crate) fn memory(&self) -> Memory {
-        Memory { since_ms: self.memory.since_ms, reported: self.reported().collect() }
+        Memory { since_ms: self.memory.since_ms, reported: self.reported().collect(), crashed_before_ms: 0 }
     }
 
     /// Totals at the last record of every flow that may go on, by [`key::ConnectionKey::hash`]: what flows that this

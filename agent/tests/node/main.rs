@@ -8,3 +8,5 @@ mod support;
 mod open_vswitch;
 
 mod paths;
+
+mod restarts;
