@@ -175,13 +175,14 @@ async fn a_redefinition_over_tcp_replaces_and_is_counted() {
         let template = Template::new(id, fields).unwrap();
         let mut session =
             ExportingSession::new(ExportSettings::stream(7), vec![template], &Registry::standard()).unwrap();
-        session.add(now_ms(), id, [Value::Unsigned(5)]).unwrap();
+        // Two records with the same octets in two messages of one number would be one record sent twice.
+        session.add(now_ms(), id, [Value::Unsigned(u64::from(element) * 5)]).unwrap();
         session.flush(now_ms());
         stream.write_all(&session.next_message().unwrap().octets).await.unwrap();
     }
     let found = collector.found(2).await;
-    for name in ["octetDeltaCount", "packetDeltaCount"] {
-        assert_eq!(found.iter().filter(|document| document["ipfix"][name] == 5).count(), 1, "{name}");
+    for (name, value) in [("octetDeltaCount", 5), ("packetDeltaCount", 10)] {
+        assert_eq!(found.iter().filter(|document| document["ipfix"][name] == value).count(), 1, "{name}");
     }
     until_bad_input(&collector, "template_redefined", 1).await;
     collector.stop().await;
