@@ -37,6 +37,7 @@ pub fn markdown() -> String {
     for field in DERIVED {
         line(&mut page, &[&format!("`ipfix.{}`", field.name), index(field.index), field.doc]);
     }
+    page.push_str(OTHERS);
     page
 }
 
@@ -71,6 +72,26 @@ const DERIVED_HEAD: &str = "
 
 | document field | index type | says |
 |---|---|---|
+";
+
+const OTHERS: &str = "
+## What other exporters' records become
+
+Any IPFIX record becomes such a document: its elements under IANA's names, those of other enterprises under the names of a
+definition file, of the exporter's own description (RFC 5610), or as `e<enterprise>id<id>` in hex. `type` is `ipfix` for
+every version of the protocol; `ipfix.version` says which it was.
+
+NetFlow v9 and v5 become the same documents, so that one search and one dashboard find them all: each field stands under the
+name of the IPFIX element that means the same (`octetDeltaCount` for IN_BYTES, `ingressInterface` for INPUT_SNMP).
+Moments in milliseconds of the exporter's uptime (FIRST_SWITCHED, LAST_SWITCHED) are the dates `flowStartMilliseconds` and
+`flowEndMilliseconds`. A document of NetFlow v5 has no `flowset_id`, for there are no templates; `engineType`, `engineId`,
+`samplingAlgorithm` and `samplingInterval` come from the header of its message. Padding is left out.
+
+Where packets were sampled, `samplingInterval` says that one of so many was seen: from the record itself, from the header
+of NetFlow v5, or from what the exporter announced in its options (samplingInterval, or samplingPacketInterval and
+samplingPacketSpace), for the record's selector or for all. Counters are never multiplied: `bytes` and `packets` are what
+was exported, and an estimate of the whole is their product with `samplingInterval`. NetFlow v5 writes 0 where it says
+nothing of sampling.
 ";
 
 #[cfg(test)]
