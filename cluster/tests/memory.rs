@@ -1,5 +1,7 @@
 //! What a large cluster costs in memory, as the kernel counts it for this process.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
+
 use podflow_cluster::{Directory, Node, Pod};
 
 /// Resident octets of this process.

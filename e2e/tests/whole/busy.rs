@@ -29,6 +29,10 @@ fn nothing_is_lost_or_repeated_when_the_collector_is_killed_ten_times() {
         if round > 0 {
             // The agents send whatever has ended at each of their polls: at any moment of one it may be too late.
             let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "no runtime's thread, and nothing to wait for: any moment will do"
+            )]
             std::thread::sleep(Duration::from_millis(u64::from(nanos / 1000 % 1200)));
             running.kill_collector().unwrap();
             kills.set(kills.get() + 1);
