@@ -134,10 +134,15 @@ impl<R: Read> Octets<R> {
         Ok(octets)
     }
 
-    /// The next so many octets, which must be there; at most [`MOST_OCTETS`].
+    /// The next so many octets, which must be there. Memory is taken for those that are, not for those that a
+    /// damaged length promises.
     pub(crate) fn vector(&mut self, length: usize, what: &'static str) -> Result<Vec<u8>, CaptureError> {
-        let mut octets = vec![0; length.min(MOST_OCTETS)];
-        self.fill(&mut octets, what)?;
+        let mut octets = Vec::with_capacity(length.min(TAKEN_AT_ONCE));
+        while octets.len() < length {
+            let before = octets.len();
+            octets.resize(length.min(before + TAKEN_AT_ONCE), 0);
+            self.fill(octets.get_mut(before..).unwrap_or_default(), what)?;
+        }
         Ok(octets)
     }
 
@@ -211,4 +216,6 @@ impl ByteOrder {
 /// Octets of one packet at most. The capture library of all common programs takes no more than 256 kB (128 MB of USB
 /// frames, in which there is no IP).
 pub(crate) const MOST_OCTETS: usize = 16 << 20;
+/// Memory that is taken before there are octets for it: most packets.
+const TAKEN_AT_ONCE: usize = 4 * 1_024;
 pub(crate) const NANOSECONDS: u64 = 1_000_000_000;

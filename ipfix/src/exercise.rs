@@ -15,8 +15,7 @@ use crate::registry::{Registry, add_definitions};
 /// octets before each.
 pub fn message(octets: &[u8]) {
     for transport in [Transport::Udp, Transport::Stream, Transport::File] {
-        let limits = Limits { held_octets: 4_096, templates_per_session: 64, ..Limits::default() };
-        let bounds = limits.clone();
+        let (limits, bounds) = (small(), small());
         let mut session = CollectingSession::new(transport, Arc::new(limits), Arc::new(Registry::standard()));
         let mut now_ms = 0;
         for message in pieces(octets) {
@@ -38,7 +37,7 @@ pub fn message(octets: &[u8]) {
 
 /// NetFlow messages: as [`message()`], with the version set to 9 and to 5.
 pub fn netflow(octets: &[u8]) {
-    let mut sessions = UdpSessions::new(Arc::default(), Arc::new(Registry::standard()));
+    let mut sessions = UdpSessions::new(Arc::new(small()), Arc::new(Registry::standard()));
     for (place, piece) in pieces(octets).enumerate() {
         let version = if piece.first().is_some_and(|first| first & 1 == 0) { 9 } else { 5 };
         let mut message = piece.to_vec();
@@ -49,6 +48,11 @@ pub fn netflow(octets: &[u8]) {
         // What comes of it is checked by the other target; here it must only end.
         drop(sessions.receive(place as u64, from, &message, &mut |record| read_all(&record)));
     }
+}
+
+/// Bounds that a short input can reach.
+fn small() -> Limits {
+    Limits { held_octets: 4_096, templates_per_session: 64, values_per_message: 4_096, ..Limits::default() }
 }
 
 /// A stream in pieces: whatever the pieces, the messages are the same.

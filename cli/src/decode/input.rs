@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use podflow_capture::{CaptureFile, Reassembly};
 
 use super::decoder::Decoder;
-use super::output::Output;
+use super::output::{Lines, Output};
 use super::progress::{Counted, Progress};
 
 /// An open file of a known format.
@@ -24,13 +24,13 @@ type Source<'p> = io::Chain<Cursor<[u8; 4]>, BufReader<Counted<'p>>>;
 
 impl<'p> Input<'p> {
     /// Opens a file, `-` for standard input, and looks at its first octets.
-    pub(super) fn open(path: &Path, progress: &'p Progress) -> Result<Self> {
+    pub(super) fn open(path: &Path, progress: &'p Progress, lines: Lines<'p>) -> Result<Self> {
         let file: Box<dyn Read> = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
             Box::new(File::open(path).context("opening it")?)
         };
-        let mut reader = BufReader::with_capacity(READ_AHEAD, progress.counted(file));
+        let mut reader = BufReader::with_capacity(READ_AHEAD, progress.counted(lines, file));
         let magic = first_octets(&mut reader)?;
         let source = Cursor::new(magic).chain(reader);
         if CaptureFile::<Source<'_>>::is_capture(magic) {

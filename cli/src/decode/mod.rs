@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let registry = podflow_collector::definitions::registry(&arguments.definitions)?;
     let mut decoder = Decoder::new(&arguments.port, arguments.exporter, registry);
     for path in &arguments.files {
-        let read = Input::open(path, &progress)
+        let read = Input::open(path, &progress, output.lines())
             .and_then(|input| input.read(&mut decoder, &mut output))
             .with_context(|| path.display().to_string());
         match read {
@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 const AFTER_HELP: &str = "\
 Examples:
   podflow decode --inventory cluster.yml -o table capture.pcap
-  tcpdump -i any -w - port 4739 | podflow decode --stats - > flows.ndjson
+  tcpdump -i any -U -w - port 4739 | podflow decode --stats - > flows.ndjson
 
 What could not be decoded is counted on stderr, by reason, with the first of each. The exit status is 0 when everything
 was decoded, 1 when anything was lost.";

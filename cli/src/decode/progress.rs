@@ -6,15 +6,18 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::Lines;
+
 /// How much of the files has been read.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: ProgressBar,
 }
 
-/// A reader that tells how much it read.
+/// A reader that tells how much it read, and has the lines written before it may have to wait.
 pub(super) struct Counted<'p> {
     bar: &'p ProgressBar,
+    lines: Lines<'p>,
     inner: Box<dyn Read>,
 }
 
@@ -38,8 +41,8 @@ impl Progress {
         Self { bar }
     }
 
-    pub(super) fn counted(&self, inner: Box<dyn Read>) -> Counted<'_> {
-        Counted { bar: &self.bar, inner }
+    pub(super) fn counted<'p>(&'p self, lines: Lines<'p>, inner: Box<dyn Read>) -> Counted<'p> {
+        Counted { bar: &self.bar, lines, inner }
     }
 
     /// Writes to the terminal beside the bar.
@@ -54,6 +57,8 @@ impl Progress {
 
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Whoever captures into a pipe wants to see what came, not what would fill a buffer.
+        self.lines.write();
         let octets = self.inner.read(buffer)?;
         self.bar.inc(octets as u64);
         Ok(octets)

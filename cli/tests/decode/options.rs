@@ -1,6 +1,8 @@
 //! Each option does what its help says.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -151,6 +153,19 @@ fn files_of_messages_have_the_exporter_that_is_given() {
     // Standard input is a file too.
     let piped = crate::program::command().arg("-").stdin(fs::File::open(&file).unwrap()).output().unwrap();
     assert_eq!(String::from_utf8(piped.stdout).unwrap().lines().count(), 60);
+}
+
+#[test]
+fn what_comes_through_a_pipe_is_printed_before_the_pipe_ends() {
+    let folder = captures("softflowd-v10");
+    let mut process =
+        crate::program::command().arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = process.stdin.take().unwrap();
+    input.write_all(&fs::read(folder.path().join("ethernet.pcap")).unwrap()).unwrap();
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    assert_eq!(lines.take(60).map(Result::unwrap).filter(|line| line.starts_with('{')).count(), 60);
+    drop(input);
+    assert!(process.wait().unwrap().success());
 }
 
 #[test]

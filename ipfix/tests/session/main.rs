@@ -20,6 +20,10 @@ mod joined;
 
 mod property;
 
+mod files;
+
+mod bounds;
+
 mod corpus;
 
 mod conformance;

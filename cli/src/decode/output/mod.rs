@@ -6,7 +6,9 @@ mod raw;
 
 mod table;
 
-use std::io::{self, StdoutLock, Write as _};
+mod lines;
+
+use std::io;
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
@@ -15,18 +17,15 @@ use podflow_ipfix::collect::DataRecord;
 use super::progress::Progress;
 use super::{Arguments, Format};
 use document::Documents;
+pub(super) use lines::Lines;
 
 /// Writes records onto stdout.
 pub(super) struct Output<'p> {
     format: Format,
     documents: Documents,
-    progress: &'p Progress,
-    stdout: StdoutLock<'static>,
     line: Vec<u8>,
-    /// Whole lines that were not written yet.
-    lines: Vec<u8>,
+    lines: Lines<'p>,
     written: u64,
-    failed: Option<io::Error>,
 }
 
 impl<'p> Output<'p> {
@@ -35,23 +34,20 @@ impl<'p> Output<'p> {
         let mut output = Self {
             format: arguments.output,
             documents: Documents::new(arguments.inventory.as_deref(), &arguments.cluster_name)?,
-            progress,
-            stdout: io::stdout().lock(),
             line: Vec::new(),
-            lines: Vec::with_capacity(WRITE_AT_ONCE),
+            lines: Lines::new(progress),
             written: 0,
-            failed: None,
         };
         if output.format == Format::Table {
             table::heading(&mut output.line);
-            output.write_line();
+            output.lines.take(&mut output.line);
         }
         Ok(output)
     }
 
     /// Writes a record. `received_ms` is none where only the exporter knows the time.
     pub(super) fn record(&mut self, record: &DataRecord<'_>, exporter: IpAddr, received_ms: Option<u64>) {
-        if self.failed.is_some() || (record.is_options() && self.format != Format::Raw) {
+        if self.lines.has_failed() || (record.is_options() && self.format != Format::Raw) {
             return;
         }
         self.line.clear();
@@ -65,7 +61,7 @@ impl<'p> Output<'p> {
             }
         }
         self.written += 1;
-        self.write_line();
+        self.lines.take(&mut self.line);
     }
 
     /// Whether stdout still takes what is written.
@@ -73,7 +69,7 @@ impl<'p> Output<'p> {
     /// # Errors
     /// When it does not.
     pub(super) fn check(&mut self) -> io::Result<()> {
-        self.failed.take().map_or(Ok(()), Err)
+        self.lines.failure().map_or(Ok(()), Err)
     }
 
     /// Records written.
@@ -81,29 +77,14 @@ impl<'p> Output<'p> {
         self.written
     }
 
+    /// The lines that are not written yet.
+    pub(super) fn lines(&self) -> Lines<'p> {
+        self.lines.clone()
+    }
+
     /// Writes what is still in memory.
     pub(super) fn finish(&mut self) -> Result<()> {
-        self.write_lines();
-        self.check().and_then(|()| self.stdout.flush()).context("writing to standard output")
-    }
-
-    fn write_line(&mut self) {
-        self.lines.append(&mut self.line);
-        self.lines.push(b'\n');
-        if self.lines.len() >= WRITE_AT_ONCE {
-            self.write_lines();
-        }
-    }
-
-    /// Writes whole lines, so that the bar never stands within one.
-    fn write_lines(&mut self) {
-        let Self { progress, stdout, lines, failed, .. } = self;
-        if failed.is_none() {
-            *failed = progress.beside(|| stdout.write_all(lines)).err();
-        }
-        lines.clear();
+        self.lines.write();
+        self.check().context("writing to standard output")
     }
 }
-
-/// Octets that are written at once.
-const WRITE_AT_ONCE: usize = 64 * 1_024;
