@@ -89,7 +89,11 @@ impl Exporters {
         match summary.sequence {
             Sequence::Gap(missing) => exporter.gaps += u64::from(missing),
             Sequence::Late(found) => exporter.gaps = exporter.gaps.saturating_sub(found.into()),
-            Sequence::Unreliable => exporter.counts_wrongly = true,
+            Sequence::Unreliable => {
+                // What was taken for gaps was none.
+                exporter.counts_wrongly = true;
+                exporter.gaps = 0;
+            }
             _ => {}
         }
         exporter.not_sent = summary.not_sent.or(exporter.not_sent);
