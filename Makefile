@@ -38,8 +38,10 @@ lint: ## formatting and clippy, warnings are errors
 fuzz: ## 10,000,000 executions of each fuzz target, hours (RUNS=number, TARGETS=names, SANITIZER=address)
 	fuzz/run.sh $(TARGETS)
 
-bench: ## measurements, on a release build
+bench: ## measurements, on a release build; the collector beside nfcapd and nfacctd
 	cargo bench --workspace
+	cargo build --release --workspace --bin podflow-collector --example decode_rate --example load
+	collector/benches/compare.py $(ARGS)
 
 deps: ## installs what building and testing need (apt)
 	@build/deps.sh test

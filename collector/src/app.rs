@@ -79,13 +79,14 @@ pub fn bind_http(config: &Config) -> Result<Option<TcpListener>> {
 /// When a part cannot start, such as a store that another process has.
 pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationToken) -> Result<()> {
     let registry = SharedRegistry::default();
+    let exporters = Exporters::new(config.listen.sessions);
     let (account, bad_input) = {
         let mut registry = registry.lock().unwrap_or_else(PoisonError::into_inner);
+        exporters.show(&mut registry);
         (Account::register(&mut registry), BadInput::register(&mut registry))
     };
     let readiness = Readiness::default();
     let starting = readiness.wait_for("listeners and store");
-    let exporters = Exporters::new(config.listen.sessions);
     let directory = Arc::new(Directory::default());
     let sink = Sink::open(&config)?;
 

@@ -62,3 +62,45 @@ async fn exporters_are_listed_with_what_they_sent() {
     assert_eq!(collector.text("readyz").await, "ready\n");
     collector.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_say_what_the_status_does() {
+    let collector = Running::listening(tempfile::tempdir().unwrap(), ", sessions: 2", "");
+    for domain in 1..=3 {
+        let mut stream = TcpStream::connect(collector.tcp).await.unwrap();
+        for message in Exporter::stream(domain).records(10) {
+            stream.write_all(&message).await.unwrap();
+        }
+        stream.shutdown().await.unwrap();
+        let seen = u64::from(domain) * 10;
+        collector.until("its records", |status| status["stored"] == seen).await;
+    }
+    let (status, metrics) = (collector.status().await, collector.text("metrics").await);
+    let metric = |name: &str| -> i64 {
+        let lines = metrics.lines().filter(|line| {
+            line.strip_prefix("podflow_collector_")
+                .and_then(|line| line.strip_prefix(name))
+                .is_some_and(|rest| rest.starts_with([' ', '{']))
+        });
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap()).sum()
+    };
+    for (name, told) in [
+        ("received_records_total", &status["received"]["records"]),
+        ("received_messages_total", &status["received"]["messages"]),
+        ("stored_records_total", &status["stored"]),
+        ("duplicate_records_total", &status["duplicates"]),
+        ("rejected_records_total", &status["rejected"]),
+        ("in_flight_records", &status["in_flight"]),
+        ("forgotten_exporters_total", &status["exporters_forgotten"]),
+    ] {
+        assert_eq!(metric(name), told.as_i64().unwrap(), "{name} in\n{metrics}");
+    }
+    let outcomes =
+        ["stored", "duplicate", "rejected", "dropped"].map(|o| metric(&format!("{o}_records_total")));
+    assert_eq!(metric("received_records_total"), outcomes.iter().sum::<i64>() + metric("in_flight_records"));
+    assert_eq!(
+        (metric("received_records_total"), metric("exporters"), metric("forgotten_exporters_total")),
+        (30, 2, 1)
+    );
+    collector.stop().await;
+}

@@ -7,6 +7,8 @@ pub mod servers;
 
 pub mod http;
 
+pub mod account;
+
 pub mod running;
 
 pub mod collector_process;

@@ -13,9 +13,9 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::http;
 use crate::recorder::Capture;
 use crate::wire::Wire;
+use crate::{account, http};
 
 /// A running collector with the embedded store, and the capture.
 pub struct OnWire {
@@ -81,7 +81,7 @@ impl OnWire {
     /// # Errors
     /// When it does not answer.
     pub fn status(&self) -> Result<Value> {
-        self.runtime.block_on(http::get(&format!("{}/status", self.page)))
+        self.runtime.block_on(account::status(&self.page))
     }
 
     /// A counter of its `/metrics`, 0 where there is no such line.

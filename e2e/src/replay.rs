@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use podflow_collector::app;
 use podflow_collector::config::Config;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::http;
+use crate::account;
 use crate::recording::Recording;
 
 /// A running collector with the recording's inventory.
@@ -86,8 +86,7 @@ impl Collector {
     pub async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let (mut last, mut moved) = (Value::Null, Instant::now());
         loop {
-            let status = http::get(&format!("{}/status", self.url)).await?;
-            ensure!(books(&status)? == 0, "the books do not balance: {status}");
+            let status = account::status(&self.url).await?;
             if wanted(&status) {
                 return Ok(status);
             }
@@ -112,7 +111,7 @@ impl Collector {
         }
         let begun = Instant::now();
         loop {
-            let status = http::get(&format!("{}/status", self.url)).await?;
+            let status = account::status(&self.url).await?;
             let settled =
                 ["stored", "duplicates", "rejected"].map(|kind| status[kind].as_u64().unwrap_or_default());
             if settled.iter().sum::<u64>() >= records {
@@ -133,22 +132,6 @@ impl Collector {
         self.stop.cancel();
         self.task.await.context("the collector panicked")?
     }
-}
-
-/// The books of a `/status`: received less everything that became of it.
-///
-/// # Errors
-/// When it has no such numbers.
-pub fn books(status: &Value) -> Result<i64> {
-    let number = |value: &Value| value.as_i64().with_context(|| format!("no number in {status}"));
-    let mut left = number(&status["received"]["records"])?;
-    for outcome in ["stored", "duplicates", "rejected", "in_flight"] {
-        left -= number(&status[outcome])?;
-    }
-    for dropped in status["dropped"].as_object().context("no dropped")?.values() {
-        left -= number(dropped)?;
-    }
-    Ok(left)
 }
 
 /// Longer than any server takes to start, on a machine that is busy with other things.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::collector_process::CollectorProcess;
-use crate::http;
+use crate::{account, http};
 
 /// How the parts are set.
 #[derive(Clone, Debug)]
@@ -141,7 +141,7 @@ impl Running {
     /// # Errors
     /// When the collector does not answer with success.
     pub fn status(&self) -> Result<Value> {
-        self.runtime.block_on(http::get(&format!("{}/status", self.page())))
+        self.runtime.block_on(account::status(&self.page()))
     }
 
     /// Tries until `done` gives something.
@@ -199,6 +199,7 @@ impl Running {
     /// What one of them failed with.
     pub fn stop(mut self) -> Result<()> {
         self.stop_agents()?;
+        self.status()?;
         match self.collector.take() {
             Some(Collecting::Here(collector)) => self.runtime.block_on(collector.stop()),
             _ => Ok(()),

@@ -6,12 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use podflow_ipfix::collect::{MessageSummary, NotSent, Sequence};
 use podflow_ipfix::message::MessageHeader;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 
 /// All exporters heard so far; clones share one table.
 #[derive(Clone, Debug)]
 pub(crate) struct Exporters {
     table: Arc<Mutex<HashMap<Key, Exporter>>>,
     limit: usize,
+    known: Gauge,
+    forgotten: Counter,
+    gaps: Counter,
 }
 
 /// One observation domain of an exporter.
@@ -47,7 +53,33 @@ pub(crate) struct Exporter {
 impl Exporters {
     /// A table of at most `limit` exporters.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { table: Arc::default(), limit }
+        let (known, forgotten, gaps) = Default::default();
+        Self { table: Arc::default(), limit, known, forgotten, gaps }
+    }
+
+    /// Shows in `registry` how many there are; which ones, and what each sent, is for `/status`.
+    pub(crate) fn show(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("podflow_collector");
+        registry.register(
+            "exporters",
+            "Exporters known, one for each observation domain",
+            self.known.clone(),
+        );
+        registry.register(
+            "forgotten_exporters",
+            "Exporters that gave way to others because there are too many",
+            self.forgotten.clone(),
+        );
+        registry.register(
+            "missing_records",
+            "Records (messages of NetFlow v9) that sequence numbers say were sent and did not come, or not yet",
+            self.gaps.clone(),
+        );
+    }
+
+    /// How many had to give way.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten.get()
     }
 
     /// A message came.
@@ -66,6 +98,7 @@ impl Exporters {
             // The one that was silent longest gives way.
             let oldest = table.iter().min_by_key(|(_, exporter)| exporter.last_seen_ms).map(|(key, _)| *key);
             oldest.and_then(|key| table.remove(&key));
+            self.forgotten.inc();
         }
         let behind = received_ms - i64::from(header.export_time) * 1000;
         let exporter = table.entry(key).or_insert(Exporter {
@@ -87,7 +120,10 @@ impl Exporters {
         exporter.templates =
             if templates > 0 { templates as u64 } else { exporter.templates.max(summary.templates.into()) };
         match summary.sequence {
-            Sequence::Gap(missing) => exporter.gaps += u64::from(missing),
+            Sequence::Gap(missing) => {
+                exporter.gaps += u64::from(missing);
+                self.gaps.inc_by(missing.into());
+            }
             Sequence::Late(found) => exporter.gaps = exporter.gaps.saturating_sub(found.into()),
             Sequence::Unreliable => {
                 // What was taken for gaps was none.
@@ -101,6 +137,7 @@ impl Exporters {
         // A message can only be late, so the smallest difference is the truest; a clock that is set later shows
         // after a while.
         exporter.skew_ms = behind.min(exporter.skew_ms.saturating_add(SKEW_RISE_MS));
+        self.known.set(i64::try_from(table.len()).unwrap_or(i64::MAX));
     }
 
     /// What to add to an exporter's times to have ours; 0 while its clock agrees within the second that export
@@ -167,6 +204,7 @@ mod tests {
         }
         let all = exporters.all();
         assert_eq!(all.len(), 3);
+        assert_eq!((exporters.forgotten(), exporters.known.get(), exporters.gaps.get()), (2, 3, 15));
         assert_eq!(all[0].address, "10.0.0.3".parse::<IpAddr>().unwrap());
         assert_eq!((all[0].messages, all[0].records, all[0].gaps), (1, 2, 3));
     }

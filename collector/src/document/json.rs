@@ -74,24 +74,26 @@ fn object(fields: &[(Cow<'_, str>, Value<'_>)], out: &mut Vec<u8>) {
 }
 
 /// A number's decimal digits, two at a time from a table.
+#[inline]
 pub(super) fn unsigned(mut number: u64, out: &mut Vec<u8>) {
-    let mut text = [0u8; 20];
-    let mut start = text.len();
-    while number >= 100 {
-        let pair = (number % 100) as usize * 2;
-        number /= 100;
-        start -= 2;
-        text[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+    let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
+    // Room for the longest number, made at once and written into: a copy of just written digits would have to wait for
+    // them, and so many octets as there are digits would be a call.
+    let start = out.len();
+    out.extend_from_slice(&[0; 20]);
+    if let Some(text) = out.get_mut(start..start + 20) {
+        let mut end = digits.min(text.len());
+        while number >= 10 {
+            let pair = (number % 100) as usize * 2;
+            number /= 100;
+            end -= 2;
+            text[end..end + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+        }
+        if end > 0 {
+            text[0] = PAIRS[(number % 10) as usize * 2 + 1];
+        }
     }
-    if number >= 10 {
-        let pair = (number % 100) as usize * 2;
-        start -= 2;
-        text[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    } else {
-        start -= 1;
-        text[start] = PAIRS[(number % 10) as usize * 2 + 1];
-    }
-    out.extend_from_slice(&text[start..]);
+    out.truncate(start + digits);
 }
 
 /// `0.1`, `3.0`; JSON has no NaN and no infinity, so those become `null` should one ever come here.
@@ -127,7 +129,7 @@ pub(super) fn string(text: &str, out: &mut Vec<u8>) {
 
 /// The inside of a string: `"` and `\` and control characters are escaped (RFC 8259 section 7), all else is copied.
 pub(super) fn escaped(text: &[u8], out: &mut Vec<u8>) {
-    if text.iter().fold(true, |plain, octet| plain & is_plain(*octet)) {
+    if all_plain(text) {
         out.extend_from_slice(text);
         return;
     }
@@ -143,6 +145,30 @@ pub(super) fn escaped(text: &[u8], out: &mut Vec<u8>) {
             octet => write!(out, "\\u{octet:04x}").unwrap_or_default(),
         }
     }
+}
+
+/// Whether nothing of a text needs an escape; eight octets at a time.
+pub(super) fn all_plain(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let mut odd = 0;
+    for word in words {
+        odd |= odd_octets(u64::from_le_bytes(*word));
+    }
+    odd == 0 && rest.iter().all(|octet| is_plain(*octet))
+}
+
+/// Not zero when one of eight octets is below 0x20, `"` or `\\`.
+///
+/// A subtraction borrows from the octet above only where an octet is found already, so that the sum of all is right.
+const fn odd_octets(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let quote = word ^ (b'"' as u64 * ONES);
+    let backslash = word ^ (b'\\' as u64 * ONES);
+    let control = word.wrapping_sub(0x20 * ONES) & !word;
+    let quote = quote.wrapping_sub(ONES) & !quote;
+    let backslash = backslash.wrapping_sub(ONES) & !backslash;
+    (control | quote | backslash) & HIGH
 }
 
 const fn is_plain(octet: u8) -> bool {
@@ -193,6 +219,26 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_every_length() {
+        for number in
+            (0..20).flat_map(|power| [10_u64.pow(power) - 1, 10_u64.pow(power), 10_u64.pow(power) + 1])
+        {
+            assert_eq!(text(&Value::Unsigned(number)), number.to_string());
+        }
+    }
+
+    #[test]
+    fn every_octet_that_needs_an_escape_is_found_at_every_place() {
+        for place in 0..20 {
+            for octet in 0..=255 {
+                let mut text = [b'a'; 20];
+                text[place] = octet;
+                assert_eq!(all_plain(&text), is_plain(octet), "{octet:#x} at {place}");
+            }
+        }
+    }
+
+    #[test]
     fn every_kind_of_value() {
         for (field, expected) in [
             (Value::Unsigned(u64::MAX), "18446744073709551615"),
@@ -226,6 +272,11 @@ mod tests {
                 let back: f64 = text(&Value::Float(float)).parse().unwrap();
                 prop_assert_eq!(back.to_bits(), float.to_bits());
             }
+        }
+
+        #[test]
+        fn what_needs_an_escape_is_found(text in prop::collection::vec(any::<u8>(), 0..40)) {
+            prop_assert_eq!(all_plain(&text), text.iter().all(|octet| is_plain(*octet)));
         }
 
         #[test]

@@ -16,7 +16,7 @@ use super::keys::Key;
 use super::lookups::Lookups;
 use super::model::DocumentId;
 use super::names::{FILLED, Filled, Findings, Members, Naming, find};
-use super::plan::{Kind, Plan};
+use super::plan::{Kind, Plan, Step};
 use super::role::Role;
 use super::shape::{self, Adjustments, Origin, Window};
 use super::time::{DateText, LAST_MILLISECOND};
@@ -79,8 +79,9 @@ impl Lines {
         let unwritten = out.len();
         begin(timestamp, wire.id(), out);
         out.extend_from_slice(self.head.text(timestamp, origin));
+        let named = Named::of(&wire, &findings);
         let mut line = Line { out, dates: &mut self.dates, names: &mut self.names };
-        if !line.fields(&wire, &findings, record, &mut adjustments) {
+        if !line.fields(&named, record, &mut adjustments) {
             out.truncate(unwritten);
             return Lined::NotPlain;
         }
@@ -96,8 +97,8 @@ impl Lines {
                 line.date(export);
             }
         }
-        for (role, key) in FILLED {
-            if let Some(value) = findings.filled(role)
+        for ((role, key), value) in FILLED.into_iter().zip(named.filled) {
+            if let Some(value) = value
                 && !wire.has(role)
             {
                 line.out.extend_from_slice(findings.field(key, &value).json.as_bytes());
@@ -108,7 +109,7 @@ impl Lines {
             of_cluster: findings.member.is_some(),
             node: findings.member.and_then(|member| member.node.as_deref()),
         };
-        derive(&Named { wire: &wire, findings: &findings }, exporter, &mut line);
+        derive(&named, exporter, &mut line);
         out.extend_from_slice(b"}}");
         Lined::Written(adjustments)
     }
@@ -135,7 +136,7 @@ impl Head {
 struct Wire<'r> {
     plan: &'r Plan,
     origin: &'r Origin,
-    /// The fields' values: numbers, and milliseconds of dates.
+    /// The fields' values: numbers, milliseconds of dates, whether a text is plain.
     values: &'r [u64],
     texts: [&'r str; TEXTS],
     addresses: [Option<IpAddr>; ADDRESSES],
@@ -162,7 +163,7 @@ impl<'r> Wire<'r> {
                     if let Some(place) = step.role.and_then(text_place) {
                         texts[place] = text;
                     }
-                    0
+                    if json::all_plain(octets) { PLAIN_TEXT } else { 0 }
                 }
                 Kind::Ipv4 | Kind::Ipv6 => {
                     if let Some(place) = step.role.and_then(address_place) {
@@ -242,37 +243,58 @@ impl Facts for Wire<'_> {
 }
 
 /// A record with what the directory has for it.
-struct Named<'r, 'c> {
+struct Named<'r> {
     wire: &'r Wire<'r>,
-    findings: &'r Findings<'c>,
+    /// In the order of [`FILLED`].
+    filled: [Option<Filled<'r>>; FILLED.len()],
+    texts: [&'r str; TEXTS],
 }
 
-impl Facts for Named<'_, '_> {
+impl<'r> Named<'r> {
+    fn of(wire: &'r Wire<'r>, findings: &Findings<'r>) -> Self {
+        let mut texts = wire.texts;
+        let mut filled = [None; FILLED.len()];
+        for ((role, _), value) in FILLED.iter().zip(&mut filled) {
+            *value = findings.filled(*role);
+        }
+        for ((role, _), value) in FILLED.iter().zip(filled) {
+            if let (Some(place), Some(Filled::Text(text))) = (text_place(*role), value) {
+                texts[place] = text;
+            }
+        }
+        Self { wire, filled, texts }
+    }
+}
+
+impl Facts for Named<'_> {
     fn origin(&self) -> &Origin {
         self.wire.origin
     }
 
     fn text(&self, role: Role) -> &str {
-        match self.findings.filled(role) {
-            Some(Filled::Text(text)) => text,
-            _ => self.wire.text(role),
-        }
+        text_place(role).map_or("", |place| self.texts[place])
     }
 
     fn number(&self, role: Role) -> Option<u64> {
-        match self.findings.filled(role) {
-            Some(Filled::Number(number)) => Some(number),
+        match (role, self.filled[SERVICE_PORT]) {
+            (Role::ServicePort, Some(Filled::Number(number))) => Some(number),
             _ => self.wire.number(role),
         }
     }
 
     fn address(&self, role: Role) -> Option<IpAddr> {
-        match self.findings.filled(role) {
-            Some(Filled::Address(address)) => Some(address),
+        match (role, self.filled[CLUSTER_IP]) {
+            (Role::ClusterIp, Some(Filled::Address(address))) => Some(address),
             _ => self.wire.address(role),
         }
     }
 }
+
+/// Places in [`FILLED`].
+const SERVICE_PORT: usize = 7;
+const CLUSTER_IP: usize = 8;
+const _: () = assert!(matches!(FILLED[SERVICE_PORT].0, Role::ServicePort));
+const _: () = assert!(matches!(FILLED[CLUSTER_IP].0, Role::ClusterIp));
 
 /// The line that is being written.
 struct Line<'l> {
@@ -283,53 +305,93 @@ struct Line<'l> {
 
 impl Line<'_> {
     /// The record's own fields, with what the directory has in their place; false where a value cannot stand.
-    fn fields(
-        &mut self,
-        wire: &Wire<'_>,
-        findings: &Findings<'_>,
-        record: &DataRecord<'_>,
-        adjustments: &mut Adjustments,
-    ) -> bool {
+    fn fields(&mut self, named: &Named<'_>, record: &DataRecord<'_>, adjustments: &mut Adjustments) -> bool {
+        let wire = named.wire;
         let fields = wire.plan.steps.iter().zip(wire.values).zip(record.octet_fields());
         for ((step, value), (field, octets)) in fields {
-            if let Some(filled) = step.role.and_then(|role| findings.filled(role))
-                && step.role.is_some_and(|role| wire.has(role))
-            {
-                self.out.extend_from_slice(&step.key);
-                self.filled(filled);
+            if let Some(place) = step.filled {
+                if let Some(filled) = named.filled[usize::from(place)]
+                    && step.role.is_some_and(|role| wire.has(role))
+                {
+                    step.write_key(self.out);
+                    self.filled(filled);
+                    continue;
+                }
+                // These have no quote in their key: what fills them may be of another kind.
+                self.unfilled(step, *value, octets);
                 continue;
             }
             match step.kind {
                 Kind::Padding => {}
                 Kind::Unsigned => {
-                    self.out.extend_from_slice(&step.key);
+                    step.write_key(self.out);
                     json::unsigned(*value, self.out);
                 }
                 Kind::Seconds | Kind::Milliseconds => {
-                    self.out.extend_from_slice(&step.key);
-                    self.date(i64::try_from(*value).unwrap_or(LAST_MILLISECOND));
+                    step.write_key(self.out);
+                    self.dates.write(i64::try_from(*value).unwrap_or(LAST_MILLISECOND), self.out);
+                    self.out.push(b'"');
                 }
                 Kind::Text => {
-                    self.out.extend_from_slice(&step.key);
-                    self.quoted(octets);
+                    step.write_key(self.out);
+                    self.text_octets(*value, octets);
+                    self.out.push(b'"');
                 }
                 Kind::Ipv4 | Kind::Ipv6 => {
                     let Some(address) = address(octets) else { return false };
                     if step.keeps_zero || !address.is_unspecified() {
-                        self.out.extend_from_slice(&step.key);
-                        self.quoted_address(address);
+                        step.write_key(self.out);
+                        json::address(address, self.out);
+                        self.out.push(b'"');
                     }
                 }
                 Kind::Other => {
                     let value = record.value(field, octets);
                     if let Some(value) = shape::converted(field.key, value, adjustments) {
-                        self.out.extend_from_slice(&step.key);
+                        step.write_key(self.out);
                         json::value(&value, self.out);
                     }
                 }
             }
         }
         true
+    }
+
+    /// A field that the directory could have filled, and did not.
+    fn unfilled(&mut self, step: &Step, value: u64, octets: &[u8]) {
+        match step.kind {
+            Kind::Text => {
+                step.write_key(self.out);
+                self.out.push(b'"');
+                self.text_octets(value, octets);
+                self.out.push(b'"');
+            }
+            Kind::Ipv4 | Kind::Ipv6 => {
+                if let Some(address) = address(octets)
+                    && (step.keeps_zero || !address.is_unspecified())
+                {
+                    step.write_key(self.out);
+                    self.quoted_address(address);
+                }
+            }
+            Kind::Seconds | Kind::Milliseconds => {
+                step.write_key(self.out);
+                self.date(i64::try_from(value).unwrap_or(LAST_MILLISECOND));
+            }
+            Kind::Unsigned | Kind::Padding | Kind::Other => {
+                step.write_key(self.out);
+                json::unsigned(value, self.out);
+            }
+        }
+    }
+
+    /// A text of the record, of which is known whether it is plain.
+    fn text_octets(&mut self, value: u64, octets: &[u8]) {
+        if value == PLAIN_TEXT {
+            self.out.extend_from_slice(octets);
+        } else {
+            json::escaped(octets, self.out);
+        }
     }
 
     fn filled(&mut self, value: Filled<'_>) {
@@ -375,19 +437,29 @@ impl Output for Line<'_> {
         }
     }
 
+    #[inline]
     fn unsigned(&mut self, key: Key, number: u64) {
         self.out.extend_from_slice(key.json.as_bytes());
         json::unsigned(number, self.out);
     }
 
+    #[inline]
     fn address(&mut self, key: Key, address: IpAddr) {
         self.out.extend_from_slice(key.json.as_bytes());
         self.quoted_address(address);
     }
 
+    #[inline]
     fn text(&mut self, key: Key, parts: &[Part<'_>]) {
         self.out.extend_from_slice(key.json.as_bytes());
         self.out.push(b'"');
+        self.parts(parts);
+        self.out.push(b'"');
+    }
+}
+
+impl Line<'_> {
+    fn parts(&mut self, parts: &[Part<'_>]) {
         for part in parts {
             match part {
                 Part::Text(text) => json::escaped(text.as_bytes(), self.out),
@@ -397,7 +469,6 @@ impl Output for Line<'_> {
                 Part::Name(end) => self.out.extend_from_slice(&self.names[*end as usize]),
             }
         }
-        self.out.push(b'"');
     }
 }
 
@@ -438,6 +509,9 @@ const fn text_place(role: Role) -> Option<usize> {
 }
 
 const TEXTS: usize = 7;
+
+/// The value of a text that needs no escape.
+const PLAIN_TEXT: u64 = 1;
 
 /// Where a role's address is kept.
 const fn address_place(role: Role) -> Option<usize> {

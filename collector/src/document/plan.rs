@@ -11,6 +11,7 @@ use podflow_ipfix::data_type::DataType;
 use podflow_ipfix::message::Version;
 use podflow_ipfix::template::{CompiledTemplate, TemplateField};
 
+use super::names::FILLED;
 use super::role::{ROLES, Role};
 use super::shape;
 
@@ -33,8 +34,47 @@ pub(crate) struct Step {
     pub(crate) role: Option<Role>,
     /// Whether the field stays although its address is all zeroes.
     pub(crate) keeps_zero: bool,
-    /// `,"name":`
-    pub(crate) key: Box<[u8]>,
+    /// Where in [`FILLED`] its role stands.
+    pub(crate) filled: Option<u8>,
+    key: StepKey,
+}
+
+/// `,"name":` and, before what is always quoted, the quote.
+#[derive(Debug)]
+enum StepKey {
+    /// With its length, so that all of it is copied at once.
+    Short([u8; SHORT_KEY], u8),
+    Long(Box<[u8]>),
+}
+
+const SHORT_KEY: usize = 32;
+
+impl Step {
+    /// Appends the key.
+    #[inline]
+    pub(crate) fn write_key(&self, out: &mut Vec<u8>) {
+        match &self.key {
+            StepKey::Short(key, length) => {
+                let end = out.len() + usize::from(*length);
+                out.extend_from_slice(key);
+                out.truncate(end);
+            }
+            StepKey::Long(key) => out.extend_from_slice(key),
+        }
+    }
+}
+
+impl StepKey {
+    fn new(key: Vec<u8>) -> Self {
+        let mut short = [0; SHORT_KEY];
+        match (short.get_mut(..key.len()), u8::try_from(key.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(&key);
+                Self::Short(short, length)
+            }
+            _ => Self::Long(key.into()),
+        }
+    }
 }
 
 /// How a field's octets are read and written.
@@ -78,10 +118,15 @@ impl Plan {
             let mut key = vec![b','];
             super::json::string(&field.name, &mut key);
             key.push(b':');
+            let filled = role.and_then(|role| FILLED.iter().position(|(other, _)| *other == role));
+            let filled = filled.and_then(|place| u8::try_from(place).ok());
+            if filled.is_none() && !matches!(kind, Kind::Unsigned | Kind::Other) {
+                key.push(b'"');
+            }
             plan.has_sampling |= field.name == shape::SAMPLING_INTERVAL;
             plan.has_other_counters |= field.name.ends_with(shape::OF_DESTINATION_NODE);
             let keeps_zero = shape::keeps_zero_address(field.key);
-            plan.steps.push(Step { kind, role, keeps_zero, key: key.into() });
+            plan.steps.push(Step { kind, role, keeps_zero, filled, key: StepKey::new(key) });
         }
         Some(plan)
     }

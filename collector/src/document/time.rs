@@ -47,19 +47,20 @@ impl DateText {
         let of_day = u32::try_from(of_day).unwrap_or_default();
         let (seconds, millis) = (of_day / 1000, of_day % 1000);
         let (minutes, seconds) = (seconds / 60, seconds % 60);
-        let text = &mut self.text;
+        let start = out.len();
+        out.extend_from_slice(&self.text);
+        let Some(text) = out.get_mut(start..start + self.text.len()) else { return };
         [text[11], text[12]] = two_digits(minutes / 60);
         [text[14], text[15]] = two_digits(minutes % 60);
         [text[17], text[18]] = two_digits(seconds);
         [text[20], text[21]] = two_digits(millis / 10);
         text[22] = two_digits(millis % 10)[1];
-        out.extend_from_slice(text);
     }
 }
 
 /// Two digits of a number below 100.
 fn two_digits(number: u32) -> [u8; 2] {
-    let digit = |digit: u32| b'0' | u8::try_from(digit).unwrap_or_default();
+    let digit = |digit: u32| b'0' + u8::try_from(digit).unwrap_or_default();
     [digit(number / 10), digit(number % 10)]
 }
 

@@ -47,6 +47,7 @@ impl Status {
             "dropped": counts(dropped),
             "in_flight": in_flight,
             "spool": { "documents": spooled, "octets": spooled_octets },
+            "exporters_forgotten": self.exporters.forgotten(),
             "exporters": self.exporters.all().iter().map(|exporter| self.exporter(exporter)).collect::<Vec<_>>(),
         })
     }

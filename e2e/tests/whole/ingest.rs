@@ -120,10 +120,13 @@ async fn contradicted(server: &OwnServer, collector: &Collector, sent: Sent) -> 
     assert_holds(server, sent).await?;
 
     // What was wrong is put right: the index goes, and the dead letters are sent again.
-    http::delete(&format!("{}/flow-*", server.url)).await?;
+    let indices = http::get(&format!("{}/flow-*/_mapping", server.url)).await?;
+    for index in indices.as_object().context("no index")?.keys() {
+        http::delete(&format!("{}/{index}", server.url)).await?;
+    }
     let outcome = redeliver::run(collector.config(), &CancellationToken::new()).await?;
     ensure!((outcome.stored, outcome.refused, outcome.left) == (50, 0, 0), "{outcome:?}");
-    http::post(&format!("{}/flow-*/_refresh", server.url), &json!({})).await?;
+    http::get(&format!("{}/flow-*/_refresh", server.url)).await?;
     let found = http::get(&format!("{}/flow-*/_count", server.url)).await?;
     ensure!(found["count"] == 50, "{found}");
     Ok(())
@@ -131,7 +134,7 @@ async fn contradicted(server: &OwnServer, collector: &Collector, sent: Sent) -> 
 
 /// Count and sums in the server are what was sent.
 async fn assert_holds(server: &OwnServer, sent: Sent) -> Result<()> {
-    http::post(&format!("{}/flow-*/_refresh", server.url), &json!({})).await?;
+    http::get(&format!("{}/flow-*/_refresh", server.url)).await?;
     let sum = |field: &str| json!({"sum": {"field": format!("ipfix.{field}")}});
     let question = json!({
         "size": 0, "track_total_hits": true,
