@@ -125,15 +125,15 @@ impl PcapNg {
             let data = body.get(4..)?;
             let longest = interface(0).map(|interface| interface.longest).filter(|longest| *longest > 0);
             let captured = sent.min(longest.unwrap_or(u32::MAX)).min(u32::try_from(data.len()).ok()?);
-            (interface(0), 0, captured, sent, data)
+            (interface(0), None, captured, sent, data)
         } else {
             let [number, high, low, captured, sent] = self.order.words(body)?;
             // The old kind counts lost packets in the second half of the interface's word.
             let number = if kind == PACKET { self.order.u16(*body.first_chunk()?).into() } else { number };
-            (interface(number), u64::from(high) << 32 | u64::from(low), captured, sent, body.get(20..)?)
+            (interface(number), Some(u64::from(high) << 32 | u64::from(low)), captured, sent, body.get(20..)?)
         };
         Some(Frame {
-            time_ns: interface.map_or(0, |interface| interface.nanoseconds(time)),
+            time_ns: interface.zip(time).map_or(0, |(interface, time)| interface.nanoseconds(time)),
             link: interface.map_or(LinkType::Undescribed, |interface| interface.link),
             octets: data.get(..captured as usize)?.to_vec(),
             cut: sent.saturating_sub(captured) as usize,

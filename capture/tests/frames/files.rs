@@ -132,12 +132,13 @@ pub(crate) fn all() -> Vec<Option<usize>> {
     (0..MESSAGES.len()).map(Some).collect()
 }
 
-/// Runs a program to its end; its absence fails the test with the package's name.
-pub(crate) fn run(command: &mut Command, package: &str) {
+/// Runs a program to its end and gives what it printed; its absence fails the test with the package's name.
+pub(crate) fn run(command: &mut Command, package: &str) -> String {
     let output = command.output().unwrap_or_else(|error| {
         panic!("{command:?}: {error}; install the package {package} (build/deps.sh does)")
     });
     let complaint = String::from_utf8_lossy(&output.stderr);
     let hint = format!("the package {package} is needed (build/deps.sh installs it)");
     assert!(output.status.success(), "{command:?} ended with {}: {complaint}; {hint}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

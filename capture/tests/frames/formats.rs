@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use podflow_capture::{CaptureFile, LinkType};
+use podflow_capture::{CaptureFile, LinkType, Losses};
 
 use crate::files::{MESSAGES, Seen, all, read, read_file, run, scapy};
 
@@ -82,6 +82,25 @@ fn pcapng_with_comments_options_several_interfaces_and_sections() {
     std::fs::write(&sections, [&merged, &commented].map(|path| std::fs::read(path).unwrap()).concat())
         .unwrap();
     assert_eq!(read_file(&sections).datagrams.len(), 4 * MESSAGES.len());
+}
+
+#[test]
+fn pcapng_with_every_kind_of_block_and_option_in_both_byte_orders() {
+    for name in ["odd-little.pcapng", "odd-big.pcapng"] {
+        let path = scapy(name);
+        let seen = read_file(&path);
+        assert_eq!((seen.messages(), seen.losses), (all(), Losses::default()), "{name}");
+        let times: Vec<u64> = seen.datagrams.iter().map(|datagram| datagram.time_ns).collect();
+        // The last kind of block has no time.
+        assert_eq!(times, [TIME_NS, 1_763_000_001_500_000_000, 0], "{name}");
+        let theirs = run(
+            Command::new("tshark").arg("-r").arg(&path).args(["-T", "fields", "-e", "frame.time_epoch"]),
+            "tshark",
+        );
+        // It shows the unknown block too, without a time.
+        let theirs: Vec<&str> = theirs.lines().filter(|time| !time.is_empty()).collect();
+        assert_eq!(theirs, ["1763000000.123456000", "1763000001.500000000"]);
+    }
 }
 
 #[test]

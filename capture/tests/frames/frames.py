@@ -161,3 +161,50 @@ with PcapNgWriter(f"{folder}/scapy.pcapng") as file:
         packet.time = TIME + place
         packet.comment = "a comment"
         file.write(packet)
+
+
+# pcapng as no library here writes it: every kind of block and option that there is, in both byte orders.
+def block(order, kind, body):
+    body += bytes(-len(body) % 4)
+    length = len(body) + 12
+    return struct.pack(order + "II", kind, length) + body + struct.pack(order + "I", length)
+
+
+def option(order, code, value):
+    return struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def odd_pcapng(order):
+    section = block(order, 0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1) + option(order, 2, b"\xff\xfe"))
+    seconds = 1_000_000_000
+    # Nanoseconds since a start of its own; a name that is no text; a time zone; an option that nobody knows; no end.
+    about = b"".join(
+        option(order, code, value)
+        for code, value in [
+            (2, b"eth\xff"),
+            (10, struct.pack(order + "I", 1)),
+            (9, b"\x09"),
+            (14, struct.pack(order + "q", 1_763_000_000 - seconds)),
+            (4_711, b"what?"),
+        ]
+    )
+    interfaces = block(order, 1, struct.pack(order + "HHI", ETHERNET, 0, 0) + about)
+    interfaces += block(order, 1, struct.pack(order + "HHI", RAW, 0, 0) + option(order, 9, b"\x8a"))
+    frames = [bytes(packet) for packet in datagrams(ether)]
+    raw = bytes(datagrams()[1])
+    ticks = seconds * 1_000_000_000 + 123_456_000
+    high, low = divmod(ticks, 2**32)
+    enhanced = struct.pack(order + "IIIII", 0, high, low, len(frames[0]), len(frames[0])) + frames[0]
+    enhanced += bytes(-len(enhanced) % 4) + option(order, 1, b"a comment") + option(order, 0, b"")
+    # Units of 2^-10 seconds, in the kind of block that came before the enhanced one.
+    high, low = divmod(1_763_000_001 * 1_024 + 512, 2**32)
+    old = struct.pack(order + "HHIIII", 1, 0xFFFF, high, low, len(raw), len(raw)) + raw
+    simple = struct.pack(order + "I", len(frames[2])) + frames[2]
+    unknown = block(order, 0x0BAD, b"passed over") + block(order, 5, struct.pack(order + "III", 0, 0, 0))
+    packets = block(order, 6, enhanced) + unknown + block(order, 2, old) + block(order, 3, simple)
+    return section + interfaces + packets
+
+
+for order, name in (("<", "little"), (">", "big")):
+    with open(f"{folder}/odd-{name}.pcapng", "wb") as file:
+        file.write(odd_pcapng(order))

@@ -114,6 +114,10 @@ impl Tally {
         if stats {
             self.print_exporters(&mut stderr)?;
             writeln!(stderr, "{} written", output.written())?;
+            if output.left_out() > 0 {
+                let why = "copies of flows that the source's agent exports, as the collector leaves them out";
+                writeln!(stderr, "{} left out: {why}", output.left_out())?;
+            }
         }
         for file in &self.files {
             writeln!(stderr, "podflow: {file}")?;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::process::Stdio;
 
-use crate::program::{command, recorded};
+use crate::program::{command, decode, recorded};
 
 /// A file of so many octets is fed in all.
 const WHOLE: u64 = 280 << 20;
@@ -32,11 +32,7 @@ fn a_capture_of_any_size_takes_the_same_memory() {
         std::thread::spawn(move || std::io::BufRead::lines(std::io::BufReader::new(stdout)).count());
     let mut traffic = Traffic::new();
     let (mut written, mut after_beginning) = (0, 0);
-    let mut frames = vec![];
-    // A pcap header in big-endian order: raw IP.
-    for word in [0xa1b2_c3d4_u32, 0x0002_0004, 0, 0, 262_144, 101] {
-        frames.extend_from_slice(&word.to_be_bytes());
-    }
+    let mut frames = header();
     while written < WHOLE {
         traffic.next(&mut frames);
         input.write_all(&frames).unwrap();
@@ -58,6 +54,39 @@ fn a_capture_of_any_size_takes_the_same_memory() {
     // The fragments and the holes in streams that the traffic has on purpose.
     assert!(told.contains("× fragments"), "{told}");
     assert!(most < MOST_KB && most < after_beginning + SLACK_KB, "{after_beginning} kB, then {most} kB");
+}
+
+#[test]
+fn collectors_and_exporters_of_one_file_are_bounded_and_what_is_beyond_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut traffic, mut frames, mut many) = (Traffic::new(), header(), header());
+    // One collector more than are kept apart, then exporters of the first, one more than have a line of their own.
+    for port in 0..=256 {
+        traffic.datagram(&mut frames, Ipv4Addr::new(11, 0, 0, 1), 10_000 + port);
+    }
+    for exporter in 0..=10_000 {
+        traffic.datagram(&mut many, Ipv4Addr::from(0x0b00_0000 + exporter), 4_739);
+    }
+    let printed = |octets: &[u8]| {
+        let path = folder.path().join("file");
+        fs::write(&path, octets).unwrap();
+        decode(["--stats", &path.to_string_lossy()])
+    };
+    let collectors = printed(&frames);
+    assert_eq!((collectors.code, collectors.lines().len()), (Some(1), 256));
+    let told = "lost: 1 × sockets; the first: more collectors in one file than are kept apart";
+    assert!(collectors.err.ends_with(&format!("{told}\n")), "{}", collectors.err);
+    let exporters = printed(&many);
+    assert_eq!((exporters.code, exporters.lines().len()), (Some(0), 10_001));
+    // A head, 10,000 of their own, one for all others, and the sum.
+    assert_eq!(exporters.err.lines().count(), 10_003);
+    assert!(exporters.err.lines().any(|line| line.starts_with("0.0.0.0 ")));
+}
+
+/// A pcap header in big-endian order: raw IP.
+fn header() -> Vec<u8> {
+    let words = [0xa1b2_c3d4_u32, 0x0002_0004, 0, 0, 262_144, 101];
+    words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
 /// The most memory that a process has held.
@@ -89,15 +118,7 @@ impl Traffic {
     fn next(&mut self, frames: &mut Vec<u8>) {
         self.round += 1;
         let peer = Ipv4Addr::from(0x0b00_0000 + self.round);
-        let message = &self.messages[self.round as usize % self.messages.len()];
-        self.flows += 1;
-        frame(
-            frames,
-            peer,
-            17,
-            0,
-            &[&[0xc3, 0x50, 0x12, 0x83][..], &octets(8 + message.len()), &[0, 0], message].concat(),
-        );
+        self.datagram(frames, peer, 4_739);
         frame(frames, peer, 17, 0x2000, &[0; 1_000]);
         for sequence in [1_u32, 100_000, 200_000] {
             let header = [
@@ -107,6 +128,14 @@ impl Traffic {
             ];
             frame(frames, peer, 6, 0, &[&header.concat()[..], &[0x55; 2_000]].concat());
         }
+    }
+
+    /// A datagram of one flow.
+    fn datagram(&mut self, frames: &mut Vec<u8>, from: Ipv4Addr, port: u16) {
+        let message = &self.messages[self.round as usize % self.messages.len()];
+        let ports = [50_000_u16.to_be_bytes(), port.to_be_bytes()].concat();
+        frame(frames, from, 17, 0, &[&ports[..], &octets(8 + message.len()), &[0, 0], message].concat());
+        self.flows += 1;
     }
 }
 

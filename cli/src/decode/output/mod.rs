@@ -26,6 +26,7 @@ pub(super) struct Output<'p> {
     line: Vec<u8>,
     lines: Lines<'p>,
     written: u64,
+    left_out: u64,
 }
 
 impl<'p> Output<'p> {
@@ -37,6 +38,7 @@ impl<'p> Output<'p> {
             line: Vec::new(),
             lines: Lines::new(progress),
             written: 0,
+            left_out: 0,
         };
         if output.format == Format::Table {
             table::heading(&mut output.line);
@@ -54,7 +56,10 @@ impl<'p> Output<'p> {
         if self.format == Format::Raw {
             raw::write(record, exporter, &mut self.line);
         } else {
-            let Some(document) = self.documents.make(record, exporter, received_ms) else { return };
+            let Some(document) = self.documents.make(record, exporter, received_ms) else {
+                self.left_out += 1;
+                return;
+            };
             match self.format {
                 Format::Table => table::write(&document, &mut self.line),
                 _ => podflow_collector::document::json::write(&document, &mut self.line),
@@ -75,6 +80,11 @@ impl<'p> Output<'p> {
     /// Records written.
     pub(super) const fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Records that the collector would drop: copies of flows that the other side's agent exports.
+    pub(super) const fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// The lines that are not written yet.
