@@ -1,13 +1,14 @@
 //! Everything at once, for a test: a testbed, an agent on each Node, and a collector, whose documents are asked for
 //! over its query API.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use podflow_cli::local::{Agent, Collector, collector_address, embedded_store};
-use podflow_testbed::{Shape, Testbed};
+use podflow_testbed::{Node, Shape, Testbed};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -204,6 +205,24 @@ impl Running {
             Some(Collecting::Here(collector)) => self.runtime.block_on(collector.stop()),
             _ => Ok(()),
         }
+    }
+
+    /// A number of the metrics page of a Node's agent.
+    ///
+    /// # Errors
+    /// When the page cannot be had, or has no such number.
+    pub fn agent_metric(&self, node: &Node, name: &str) -> Result<u64> {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect("127.0.0.1:10360")?;
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = node.space.enter(ask)?.with_context(|| format!("asking the agent of {}", node.name))?;
+        let line = answer.lines().find(|line| line.split(' ').next() == Some(name));
+        let value = line.and_then(|line| line.split(' ').nth(1)).with_context(|| format!("no {name}"))?;
+        Ok(value.parse()?)
     }
 
     fn agents_count(&self) -> Result<()> {

@@ -10,3 +10,11 @@ mod open_vswitch;
 mod paths;
 
 mod restarts;
+
+mod table;
+
+mod left_out;
+
+mod transport;
+
+mod tls;

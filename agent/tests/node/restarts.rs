@@ -13,15 +13,17 @@ use crate::support::{self, Collector, Record};
 
 /// An answer of the agent's own pages.
 pub fn page(space: &Namespace, path: &str) -> Option<String> {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect("127.0.0.1:10360")?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    space.enter(ask).unwrap().ok()
+    space.enter(|| get("127.0.0.1:10360".parse().unwrap(), path)).unwrap().ok()
+}
+
+/// An answer over HTTP, headers and all.
+pub fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// A number of the agent's metrics page.
@@ -32,7 +34,7 @@ pub fn metric(space: &Namespace, name: &str) -> Option<u64> {
 }
 
 /// The real program, in a process of its own.
-fn start(bed: &Testbed, collector: &Collector, more: &str) -> Child {
+pub fn start(bed: &Testbed, collector: &Collector, more: &str) -> Child {
     let node = bed.node(0);
     let file = bed.folder().join("antrea-agent.conf");
     std::fs::write(&file, support::configuration(collector, more)).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -66,6 +66,13 @@ impl Collector {
         Self { records, address, protocol }
     }
 
+    /// One that others fill, such as a server with TLS.
+    #[allow(dead_code, reason = "not every test has such a server")]
+    pub fn filled_by_others(address: SocketAddr, protocol: &'static str) -> (Self, Arc<Mutex<Vec<Record>>>) {
+        let records: Arc<Mutex<Vec<Record>>> = Arc::default();
+        (Self { records: Arc::clone(&records), address, protocol }, records)
+    }
+
     /// Every record received so far, those that came twice once, as our collector stores them.
     pub fn records(&self) -> Vec<Record> {
         let mut seen = HashSet::new();
@@ -78,7 +85,7 @@ impl Collector {
     }
 }
 
-fn read_stream(mut stream: TcpStream, records: &Mutex<Vec<Record>>, crashes: bool) {
+pub fn read_stream(mut stream: impl Read, records: &Mutex<Vec<Record>>, crashes: bool) {
     let lost = Mutex::default();
     let records = if crashes { &lost } else { records };
     let mut session = session(Transport::Stream);
@@ -189,11 +196,11 @@ pub fn wait_for_counters(space: &Namespace) {
 /// Lines under `podflow:` for an agent that forgets.
 pub const NO_STATE: &str = "  stateFile: \"\"\n";
 
-/// Waits until something holds; fails after a minute.
+/// Waits until something holds; fails after three minutes.
 pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        assert!(began.elapsed() < Duration::from_secs(180), "waited three minutes for {what}");
         #[allow(clippy::disallowed_methods, reason = "a test that waits for another program")]
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -6,11 +6,14 @@ mod events;
 
 mod nft;
 
+mod watch;
+
 use std::net::SocketAddr;
 
 pub use conntrack::{Entry, conntrack};
 pub use events::Ended;
 pub use nft::nft;
+pub use watch::{Both, Watch};
 
 /// One direction of a connection, as its packets look where they arrive.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
