@@ -1,7 +1,7 @@
 """The battery: what is asked of the embedded store and of a real server, one list for both.
 
 A case is (name, oracle, kind, request): oracle is the server whose answer counts ("9" Elasticsearch 9.4.3, "7" 7.10.2,
-"o" OpenSearch 2.19), kind is "search", "count" or "msearch". Hits come under a total sort.
+"o" OpenSearch 2.19), kind is "search", "count", "pattern" or "msearch". Hits come under a total sort.
 """
 
 START = 1795305600000
@@ -365,6 +365,23 @@ ERRORS = {
     "prefix on date": {"query": {"prefix": {TS: "2026"}}},
 }
 
+# Which indices are meant, and what is said of those that are not there: pattern, and parameters of the request.
+PATTERNS = {
+    "all": ("_all", {}),
+    "one": ("flow-2026.11.22", {}),
+    "days": ("flow-2026.11.2*", {}),
+    "list": ("flow-2026.11.22,flow-2026.11.24", {}),
+    "exclusion": ("flow-*,-flow-2026.11.23", {}),
+    "exclusion of a pattern": ("flow-*,-flow-2026.11.24*", {}),
+    "missing": ("flow-1999.01.01", {}),
+    "missing ignored": ("flow-1999.01.01", {"ignore_unavailable": "true"}),
+    "missing beside one": ("flow-2026.11.22,flow-1999.01.01", {}),
+    "missing beside one ignored": ("flow-2026.11.22,flow-1999.01.01", {"ignore_unavailable": "true"}),
+    "pattern of nothing": ("nothing-*", {}),
+    "pattern of nothing refused": ("nothing-*", {"allow_no_indices": "false"}),
+    "pattern of nothing beside one": ("nothing-*,flow-2026.11.22", {}),
+}
+
 
 def cases():
     for name, query in QUERIES.items():
@@ -397,4 +414,6 @@ def cases():
         "aggs": {"2": {"date_histogram": {"field": TS, "fixed_interval": "30m", "time_zone": "Europe/Berlin", "min_doc_count": 1}}},
         "query": {"bool": {"must": [], "filter": [{"match_all": {}}, {"range": {TS: {"gte": "2026-11-22T00:00:00.000Z", "lte": "2026-11-23T00:00:00.000Z", "format": "strict_date_optional_time"}}}], "should": [], "must_not": []}},
     }
+    for name, pattern in PATTERNS.items():
+        yield f"pattern {name}", "9", "pattern", pattern
     yield "msearch", "9", "msearch", [{"size": 0, "query": QUERIES["term ip"], "aggs": {"h": hist()}}, {"query": {"nonsense": {}}}, {"sort": TOTAL, "size": 3}]

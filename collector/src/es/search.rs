@@ -138,7 +138,8 @@ pub(crate) fn run(
         json!({"total": shards, "successful": shards, "skipped": 0, "failed": 0}),
     );
     response.insert("hits".to_owned(), hits);
-    if !search.aggs.aggs.is_empty() || !search.aggs.pipelines.is_empty() {
+    // Where no index is meant there is nobody who would answer an aggregation.
+    if shards > 0 && !(search.aggs.aggs.is_empty() && search.aggs.pipelines.is_empty()) {
         let renderer = Renderer::new(&planner, &shower, form.typed_keys);
         response
             .insert("aggregations".to_owned(), Value::Object(renderer.level(&search.aggs, &outcome.aggs)?));

@@ -1,5 +1,5 @@
 //! One battery of questions to the embedded store and to real servers, through the official Python clients: some 570,
-//! over the same 100,000 documents of one day. What differs is printed; what may differ is listed in the battery, with
+//! over the same 100,000 documents of one day, and again over several days. What differs is printed; what may differ is listed in the battery, with
 //! reasons.
 
 use std::io::Write as _;
@@ -19,24 +19,33 @@ use podflow_e2e::servers;
 #[path = "../../../collector/tests/store/flows.rs"]
 mod flows;
 
-use flows::Flows;
+use flows::{FIRST, Flows};
 
-const FLOWS: Flows = Flows { count: 100_000, span: 86_400_000, holes: true };
+const ONE_DAY: Flows = Flows { count: 100_000, span: 86_400_000, holes: true };
+/// Three whole days and some hours of a fourth: four indices, the last with fewer documents.
+const SEVERAL_DAYS: Flows = Flows { count: 40_000, span: 3 * 86_400_000 + 20_000_000, holes: true };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_store_answers_as_real_servers_do() {
+    compare(ONE_DAY).await;
+    // Not beside the first: each loads its documents into the same servers.
+    compare(SEVERAL_DAYS).await;
+}
+
+async fn compare(flows: Flows) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), Options { keep: Duration::MAX, ..Options::default() }).unwrap();
     let documents = folder.path().join("documents.ndjson");
     let mut lines = std::io::BufWriter::new(std::fs::File::create(&documents).unwrap());
-    for start in (0..FLOWS.count).step_by(7001) {
+    for start in (0..flows.count).step_by(7001) {
         let mut batch = store.batch();
-        for number in start..(start + 7001).min(FLOWS.count) {
-            let document = FLOWS.document(number);
+        for number in start..(start + 7001).min(flows.count) {
+            let document = flows.document(number);
             let mut source = Vec::new();
             json::write(&document, &mut source);
             let (id, source) = (URL_SAFE_NO_PAD.encode(document.id.0), String::from_utf8(source).unwrap());
-            writeln!(lines, r#"{{"_index":"flow-2026.11.22","_id":"{id}","_source":{source}}}"#).unwrap();
+            let day = document.timestamp.div_euclid(86_400_000) - FIRST / 86_400_000 + 22;
+            writeln!(lines, r#"{{"_index":"flow-2026.11.{day}","_id":"{id}","_source":{source}}}"#).unwrap();
             batch.add(&document);
         }
         store.commit(&mut batch).unwrap();
@@ -67,7 +76,9 @@ async fn the_embedded_store_answers_as_real_servers_do() {
     serving.abort();
     let said = String::from_utf8_lossy(&asked.stdout);
     assert!(asked.status.success(), "{said}\n{}", String::from_utf8_lossy(&asked.stderr));
-    assert!(said.contains("helpers.scan gave all 100000 documents"), "{said}");
+    let scanned = format!("helpers.scan gave all {} documents", flows.count);
+    assert!(said.contains(&scanned), "{said}");
+    println!("{said}");
 }
 
 /// A Python with the clients, made once in the cache.

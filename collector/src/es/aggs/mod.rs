@@ -99,6 +99,8 @@ pub(crate) enum Wanted {
 #[derive(Clone, Debug)]
 pub(crate) struct BucketOptions {
     pub(crate) size: usize,
+    /// How many buckets a shard of Elasticsearch would send; here only what is said of the counts depends on it.
+    pub(crate) shard_size: usize,
     pub(crate) min_doc_count: u64,
     pub(crate) order: Vec<Order>,
 }

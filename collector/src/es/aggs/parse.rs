@@ -217,13 +217,7 @@ fn metric(what: Metric, object: &mut Object<'_>) -> Result<Kind> {
 }
 
 fn terms(object: &mut Object<'_>) -> Result<Kind> {
-    object.ignore(&[
-        "shard_size",
-        "show_term_doc_count_error",
-        "execution_hint",
-        "collect_mode",
-        "shard_min_doc_count",
-    ]);
+    object.ignore(&["execution_hint"]);
     let include = wanted(object.take("include"))?;
     let exclude = wanted(object.take("exclude"))?;
     Ok(Kind::Terms(Terms { source: source(object)?, options: bucket_options(object)?, include, exclude }))
@@ -240,7 +234,7 @@ fn wanted(value: Option<&Value>) -> Result<Option<Wanted>> {
 }
 
 fn bucket_options(object: &mut Object<'_>) -> Result<BucketOptions> {
-    object.ignore(&["shard_size", "show_term_doc_count_error", "collect_mode", "shard_min_doc_count"]);
+    object.ignore(&["show_term_doc_count_error", "collect_mode", "shard_min_doc_count"]);
     let size = object.count("size")?.unwrap_or(10);
     if size == 0 {
         return Err(EsError::content("[size] must be greater than 0. Found [0] in [terms]"));
@@ -248,6 +242,7 @@ fn bucket_options(object: &mut Object<'_>) -> Result<BucketOptions> {
     if size > MOST_BUCKETS && size != i32::MAX as usize {
         return Err(too_many(size));
     }
+    let shard_size = object.count("shard_size")?.unwrap_or(size + size / 2 + 10).max(size);
     let min_doc_count = object.count("min_doc_count")?.unwrap_or(1) as u64;
     let mut order = order(object.take("order"))?;
     if order.is_empty() {
@@ -256,7 +251,7 @@ fn bucket_options(object: &mut Object<'_>) -> Result<BucketOptions> {
     if order.last().is_none_or(|last| last.by != OrderBy::Key) {
         order.push(Order { by: OrderBy::Key, ascending: true });
     }
-    Ok(BucketOptions { size, min_doc_count, order })
+    Ok(BucketOptions { size, shard_size, min_doc_count, order })
 }
 
 pub(crate) fn too_many(found: usize) -> EsError {

@@ -159,7 +159,7 @@ impl<'r> Renderer<'r> {
         // Counts here are exact; Elasticsearch says -1, "unknown", of an order by a sub-aggregation as soon as a shard
         // has more terms than it sends, and clients get what they are used to.
         let by_path = options.order.first().is_some_and(|order| matches!(order.by, OrderBy::Path(_)));
-        let error = if by_path && list.len() >= options.size + options.size / 2 + 10 { -1 } else { 0 };
+        let error = if by_path && list.len() >= options.shard_size { -1 } else { 0 };
         let compare = |a: &(&Key, &Bucket), b: &(&Key, &Bucket)| self.compare(&options.order, subs, *a, *b);
         // Choosing before sorting: a field of a million values is asked for its ten biggest.
         if list.len() > options.size {
