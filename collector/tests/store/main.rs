@@ -8,3 +8,5 @@ mod killed;
 mod full;
 
 mod nonsense;
+
+mod roundtrip;
