@@ -108,9 +108,13 @@ fn value() -> impl Strategy<Value = Value<'static>> {
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::List),
-            prop::collection::btree_map("[a-c]|\\PC{0,3}", inner, 0..3).prop_map(|members: BTreeMap<String, _>| {
-                Value::Object(members.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect())
-            }),
+            prop::collection::btree_map("[a-c]|\\PC{0,3}", inner, 0..3).prop_map(
+                |members: BTreeMap<String, _>| {
+                    Value::Object(
+                        members.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect(),
+                    )
+                }
+            ),
         ]
     })
 }

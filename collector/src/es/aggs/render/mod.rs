@@ -1,30 +1,28 @@
 //! Results into Elasticsearch's JSON: order, size, empty buckets, keys and their texts.
 
+mod histograms;
+
+mod ranges;
+
 use std::cmp::Ordering;
 
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use super::bounds::{CompositeOrder, address_range, number_range};
-use super::keys::real;
-use super::metrics;
+use super::bounds::CompositeOrder;
 use super::parse::{MOST_BUCKETS, too_many};
 use super::partial::{Bucket, Buckets, Key, Partial, Stats};
 use super::pipeline::number;
 use super::sketch::{Digest, Distinct};
 use super::{
-    Agg, Bound, BucketOptions, Composite, CompositeKind, Flavour, Histogram, Kind, Level, Order, OrderBy,
-    RangeBucket, Source,
+    Agg, BucketOptions, Composite, CompositeKind, Flavour, Kind, Level, Order, OrderBy, Source, metrics,
 };
 use crate::es::addresses::address_text;
-use crate::es::date::{self, Rounding};
+use crate::es::date;
 use crate::es::error::Result;
 use crate::es::filter::Planner;
 use crate::es::show::Shower;
 use crate::store::Kind as FieldKind;
-
-/// What a range is ordered by, the beginning of its bucket, and its key.
-type RangeHead = ((Key, Key), Map<String, Value>, String);
 
 /// Shows results.
 pub(crate) struct Renderer<'r> {
@@ -235,227 +233,6 @@ impl<'r> Renderer<'r> {
         Ok(Value::Object(shown))
     }
 
-    fn date_histogram(
-        &self,
-        source: &Source,
-        rounding: &Rounding,
-        histogram: &Histogram<i64>,
-        subs: &Level,
-        found: &Buckets,
-    ) -> Result<Value> {
-        let bound = |bound: &Option<Bound<i64>>| -> Result<Option<i64>> {
-            Ok(match bound {
-                None => None,
-                Some(Bound::Value(value)) => Some(*value),
-                Some(Bound::Text(text, zone)) => {
-                    let format = source.format.as_deref().unwrap_or(date::DEFAULT_FORMAT);
-                    Some(date::parse(text, format, zone, self.planner.now, false)?)
-                }
-            })
-        };
-        let mut keys: Vec<i64> = found.keys().filter_map(whole).collect();
-        if let Some((low, high)) = &histogram.hard {
-            let (low, high) = (bound(low)?, bound(high)?);
-            keys.retain(|key| {
-                low.is_none_or(|low| rounding.bucket(low).0 <= *key) && high.is_none_or(|high| *key < high)
-            });
-        }
-        keys.sort_unstable();
-        if histogram.min_doc_count == 0 {
-            let mut ends = keys.first().copied().zip(keys.last().copied());
-            if let Some((low, high)) = &histogram.extended {
-                for end in [bound(low)?, bound(high)?].into_iter().flatten() {
-                    let end = rounding.bucket(end).0;
-                    let (first, last) = ends.unwrap_or((end, end));
-                    ends = Some((first.min(end), last.max(end)));
-                }
-            }
-            keys.clear();
-            let mut next = ends.map(|(first, _)| first);
-            while let (Some(key), Some((_, last))) = (next, ends) {
-                if key > last {
-                    break;
-                }
-                keys.push(key);
-                if keys.len() > MOST_BUCKETS {
-                    return Err(too_many(keys.len()));
-                }
-                next = Some(rounding.bucket(key).1).filter(|after| *after > key);
-            }
-        }
-        let format = source.format.as_deref().unwrap_or("strict_date_optional_time");
-        let nothing = Bucket::default();
-        let mut list: Vec<(Key, &Bucket)> = keys
-            .into_iter()
-            .map(|key| (Key::Whole(key), found.get(&Key::Whole(key)).unwrap_or(&nothing)))
-            .filter(|(_, bucket)| bucket.count >= histogram.min_doc_count)
-            .collect();
-        list.sort_by(|(a, x), (b, y)| self.compare(&histogram.order, subs, (a, x), (b, y)));
-        self.count(list.len())?;
-        let mut buckets = Vec::with_capacity(list.len());
-        for (key, bucket) in &list {
-            let millis = whole(key).unwrap_or_default();
-            let mut head = Map::new();
-            head.insert("key_as_string".to_owned(), date::format(millis, format, &rounding.zone).into());
-            head.insert("key".to_owned(), millis.into());
-            buckets.push(self.bucket(head, bucket, subs)?);
-        }
-        self.finish_histogram(buckets, histogram.keyed, subs)
-    }
-
-    fn histogram(
-        &self,
-        (interval, offset): (f64, f64),
-        histogram: &Histogram<f64>,
-        subs: &Level,
-        found: &Buckets,
-    ) -> Result<Value> {
-        let value = |bound: &Option<Bound<f64>>| match bound {
-            Some(Bound::Value(value)) => Some(*value),
-            _ => None,
-        };
-        let step = |value: f64| ((value - offset) / interval).floor();
-        let mut steps: Vec<f64> = found.keys().filter_map(real_key).map(step_of(interval, offset)).collect();
-        if let Some((low, high)) = &histogram.hard {
-            steps.retain(|at| {
-                value(low).is_none_or(|low| step(low) <= *at)
-                    && value(high).is_none_or(|high| at * interval + offset < high)
-            });
-        }
-        steps.sort_unstable_by(f64::total_cmp);
-        if histogram.min_doc_count == 0 {
-            let mut ends = steps.first().copied().zip(steps.last().copied());
-            if let Some((low, high)) = &histogram.extended {
-                for end in [value(low), value(high)].into_iter().flatten() {
-                    let end = step(end);
-                    let (first, last) = ends.unwrap_or((end, end));
-                    ends = Some((first.min(end), last.max(end)));
-                }
-            }
-            if let Some((first, last)) = ends {
-                let span = last - first;
-                if !span.is_finite() || span >= real(i64::try_from(MOST_BUCKETS).unwrap_or(i64::MAX)) {
-                    return Err(too_many(MOST_BUCKETS + 1));
-                }
-                // Counted from the first: beyond 2^53 adding one to a double leaves it as it is.
-                steps = (0..)
-                    .map(f64::from)
-                    .map_while(|more: f64| (more <= span).then_some(first + more))
-                    .collect();
-                steps.dedup();
-            }
-        }
-        let nothing = Bucket::default();
-        let mut list: Vec<(Key, &Bucket)> = steps
-            .into_iter()
-            .map(|at| {
-                let key = Key::Real(tantivy::f64_to_u64(at * interval + offset));
-                let bucket = found.get(&key).unwrap_or(&nothing);
-                (key, bucket)
-            })
-            .filter(|(_, bucket)| bucket.count >= histogram.min_doc_count)
-            .collect();
-        list.sort_by(|(a, x), (b, y)| self.compare(&histogram.order, subs, (a, x), (b, y)));
-        self.count(list.len())?;
-        let mut buckets = Vec::with_capacity(list.len());
-        for (key, bucket) in &list {
-            let mut head = Map::new();
-            head.insert("key".to_owned(), real_key(key).map_or(Value::Null, number));
-            buckets.push(self.bucket(head, bucket, subs)?);
-        }
-        self.finish_histogram(buckets, histogram.keyed, subs)
-    }
-
-    fn finish_histogram(&self, mut buckets: Vec<Value>, keyed: bool, subs: &Level) -> Result<Value> {
-        self.pipelines(subs, &mut buckets)?;
-        if !keyed {
-            return Ok(json!({"buckets": buckets}));
-        }
-        let named = buckets.into_iter().map(|bucket| {
-            let name = bucket.get("key_as_string").and_then(Value::as_str).map(str::to_owned);
-            (name.unwrap_or_else(|| bucket.get("key").map(Value::to_string).unwrap_or_default()), bucket)
-        });
-        Ok(json!({"buckets": named.collect::<Map<_, _>>()}))
-    }
-
-    fn ranges(
-        &self,
-        source: &Source,
-        ranges: &[RangeBucket],
-        flavour: &Flavour,
-        keyed: bool,
-        subs: &Level,
-        found: &[Bucket],
-    ) -> Result<Value> {
-        let mut list = Vec::new();
-        for (at, range) in ranges.iter().enumerate() {
-            let (order, head, key) = self.range_head(source, range, flavour)?;
-            let bucket = found.get(at).cloned().unwrap_or_default();
-            list.push((order, key.clone(), self.bucket(head, &bucket, subs)?));
-        }
-        // Elasticsearch shows ranges in the order of their ends, not of the request.
-        list.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-        if keyed {
-            let named = list.into_iter().map(|(_, key, mut bucket)| {
-                if let Some(map) = bucket.as_object_mut() {
-                    map.remove("key");
-                }
-                (key, bucket)
-            });
-            return Ok(json!({"buckets": named.collect::<Map<_, _>>()}));
-        }
-        let mut buckets: Vec<Value> = list.into_iter().map(|(_, _, bucket)| bucket).collect();
-        self.pipelines(subs, &mut buckets)?;
-        Ok(json!({"buckets": buckets}))
-    }
-
-    /// What a range is ordered by, the beginning of its bucket, and its key.
-    fn range_head(&self, source: &Source, range: &RangeBucket, flavour: &Flavour) -> Result<RangeHead> {
-        let mut head = Map::new();
-        head.insert("key".to_owned(), Value::Null);
-        if let Flavour::Address = flavour {
-            let (low, high) = address_range(range)?;
-            let text = |number: u128| address_text(number);
-            let key = range.key.clone().unwrap_or_else(|| match &range.mask {
-                Some(mask) => mask.as_str().unwrap_or_default().to_owned(),
-                None => format!(
-                    "{}-{}",
-                    if range.from.is_some() { text(low) } else { "*".to_owned() },
-                    if range.to.is_some() { text(high) } else { "*".to_owned() }
-                ),
-            });
-            if range.mask.is_some() || range.from.is_some() {
-                head.insert("from".to_owned(), text(low).into());
-            }
-            if (range.mask.is_some() && high != u128::MAX) || range.to.is_some() {
-                head.insert("to".to_owned(), text(high).into());
-            }
-            head.insert("key".to_owned(), key.clone().into());
-            return Ok(((Key::Address(low), Key::Address(high)), head, key));
-        }
-        let (low, high) = number_range(range, flavour, source, self.planner.now)?;
-        let text = |value: f64| match flavour {
-            Flavour::Date(zone) => {
-                let format = source.format.as_deref().unwrap_or("strict_date_optional_time");
-                date::format(metrics::saturated(value), format, zone)
-            }
-            _ => number(value).to_string(),
-        };
-        let end = |value: f64| if value.is_finite() { text(value) } else { "*".to_owned() };
-        let key = range.key.clone().unwrap_or_else(|| format!("{}-{}", end(low), end(high)));
-        for (name, value) in [("from", low), ("to", high)] {
-            if value.is_finite() {
-                head.insert(name.to_owned(), number(value));
-                if matches!(flavour, Flavour::Date(_)) {
-                    head.insert(format!("{name}_as_string"), text(value).into());
-                }
-            }
-        }
-        head.insert("key".to_owned(), key.clone().into());
-        let order = (Key::Real(tantivy::f64_to_u64(low)), Key::Real(tantivy::f64_to_u64(high)));
-        Ok((order, head, key))
-    }
-
     fn bucket(&self, mut head: Map<String, Value>, bucket: &Bucket, subs: &Level) -> Result<Value> {
         head.insert("doc_count".to_owned(), bucket.count.into());
         head.extend(self.level(subs, &bucket.subs)?);
@@ -599,23 +376,4 @@ fn digest(partial: Option<&Partial>) -> Digest {
         Some(Partial::Digest(digest)) => digest.clone(),
         _ => Digest::default(),
     }
-}
-
-fn whole(key: &Key) -> Option<i64> {
-    match key {
-        Key::Whole(whole) => Some(*whole),
-        _ => None,
-    }
-}
-
-fn real_key(key: &Key) -> Option<f64> {
-    match key {
-        Key::Real(bits) => Some(tantivy::u64_to_f64(*bits)),
-        _ => None,
-    }
-}
-
-/// Which step of a histogram a key is; rounded, since the key was computed from it.
-fn step_of(interval: f64, offset: f64) -> impl Fn(f64) -> f64 {
-    move |key| ((key - offset) / interval).round()
 }

@@ -1,22 +1,22 @@
 //! Aggregations over one segment, level by level: the documents of all buckets of a level are carried as two lists,
 //! document and bucket, so that each aggregation is one plain loop over columns.
 
-use std::collections::{BTreeMap, HashMap};
+mod numbers;
+
+mod fixed;
+
+use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::bounds::{CompositeOrder, address_range, number_range};
-use super::keys::{Placed, Table, real, value_key, wrong_type};
-use super::partial::{Bucket, Buckets, Key, Partial, Quick, Stats};
-use super::sketch::{Digest, Distinct};
+use super::bounds::CompositeOrder;
+use super::keys::{Placed, Table, value_key};
+use super::partial::{Bucket, Buckets, Key, Partial, Quick};
+use super::sketch::Digest;
 use super::work::Work;
-use super::{
-    Agg, Composite, CompositeKind, CompositeSource, Flavour, Kind, Level, Metric, RangeBucket, Source, Terms,
-    Wanted,
-};
-use crate::es::body;
+use super::{Agg, Composite, CompositeKind, CompositeSource, Kind, Level, Source, Terms, Wanted};
 use crate::es::error::{EsError, Result};
 use crate::es::fields::{Field, Place};
 use crate::es::filter::{Planner, TextTest};
@@ -293,187 +293,6 @@ impl Collector<'_> {
             }
         }
         Ok(buckets.into_iter().map(Partial::Keyed).collect())
-    }
-
-    /// Buckets that the request names: `choose` puts a document into some of `width` of them.
-    fn fixed(
-        &self,
-        width: usize,
-        subs: &Level,
-        rows: &Rows<'_>,
-        mut choose: impl FnMut(u32, &mut dyn FnMut(u32)),
-    ) -> Result<Vec<Partial>> {
-        let total = rows.count * width;
-        self.work.hold(total)?;
-        let mut counts = vec![0_u64; total];
-        let (mut documents, mut buckets) = (Vec::new(), Vec::new());
-        let deeper = !subs.aggs.is_empty();
-        let stride = u32::try_from(width).unwrap_or(u32::MAX);
-        for (document, parent) in rows.documents.iter().zip(rows.buckets) {
-            choose(*document, &mut |which| {
-                let bucket = parent * stride + which;
-                if let Some(count) = counts.get_mut(bucket as usize) {
-                    *count += 1;
-                }
-                if deeper {
-                    documents.push(*document);
-                    buckets.push(bucket);
-                }
-            });
-        }
-        let inner = Rows { documents: &documents, buckets: &buckets, count: total };
-        let mut inner = if deeper { self.level(subs, &inner)? } else { vec![Vec::new(); total] }.into_iter();
-        let mut counts = counts.into_iter();
-        Ok((0..rows.count)
-            .map(|_| {
-                let each = counts.by_ref().zip(inner.by_ref()).take(width);
-                Partial::Fixed(each.map(|(count, subs)| Bucket { count, subs }).collect())
-            })
-            .collect())
-    }
-
-    fn ranges(
-        &self,
-        source: &Source,
-        ranges: &[RangeBucket],
-        flavour: &Flavour,
-        subs: &Level,
-        rows: &Rows<'_>,
-    ) -> Result<Vec<Partial>> {
-        let width = ranges.len();
-        let Some(field) = self.planner.fields.find(&source.field) else {
-            return self.fixed(width, subs, rows, |_, _| {});
-        };
-        let loaded = self.load(&field)?;
-        if let Flavour::Address = flavour {
-            let ends = ranges.iter().map(address_range).collect::<Result<Vec<_>>>()?;
-            let Some(Loaded::Text(values, texts)) = loaded.as_deref() else {
-                return self.fixed(width, subs, rows, |_, _| {});
-            };
-            let mut in_range: Vec<BTreeMap<u32, ()>> = Vec::new();
-            for (from, to) in ends {
-                let test = match to.checked_sub(1) {
-                    Some(last) if from <= last => TextTest::Addresses(vec![(from, last)]),
-                    _ => TextTest::OneOf(std::collections::BTreeSet::new()),
-                };
-                in_range.push(test.ordinals(texts)?.into_iter().map(|ordinal| (ordinal, ())).collect());
-            }
-            return self.fixed(width, subs, rows, |document, put| {
-                for (at, members) in (0..).zip(&in_range) {
-                    if values.of(document).iter().any(|ordinal| members.contains_key(ordinal)) {
-                        put(at);
-                    }
-                }
-            });
-        }
-        if field.kind.is_text() {
-            return Err(wrong_type(&field, "range"));
-        }
-        let ends = ranges
-            .iter()
-            .map(|range| number_range(range, flavour, source, self.planner.now))
-            .collect::<Result<Vec<_>>>()?;
-        let choose = |value: f64, put: &mut dyn FnMut(u32)| {
-            (0..)
-                .zip(&ends)
-                .filter(|(_, (from, to))| *from <= value && value < *to)
-                .for_each(|(at, _)| put(at));
-        };
-        match loaded.as_deref() {
-            Some(Loaded::Whole(values)) => self.fixed(width, subs, rows, |document, put| {
-                once(values.of(document), |value, put| choose(real(value), put), put);
-            }),
-            Some(Loaded::Float(values)) => {
-                self.fixed(width, subs, rows, |document, put| once(values.of(document), choose, put))
-            }
-            _ => self.fixed(width, subs, rows, |_, _| {}),
-        }
-    }
-
-    fn metric(&self, what: Metric, source: &Source, rows: &Rows<'_>) -> Result<Vec<Partial>> {
-        let mut stats = vec![Stats::default(); rows.count];
-        let field = self.planner.fields.find(&source.field);
-        match field {
-            Some(field) if what == Metric::ValueCount && !matches!(field.place, Place::Column(_)) => {
-                rows.buckets.iter().for_each(|bucket| {
-                    if let Some(stats) = stats.get_mut(*bucket as usize) {
-                        stats.add(0.0);
-                    }
-                });
-            }
-            Some(field) if what == Metric::ValueCount && field.kind.is_text() => {
-                if let Some(Loaded::Text(values, _)) = self.load(&field)?.as_deref() {
-                    for (document, bucket) in rows.documents.iter().zip(rows.buckets) {
-                        let count = values.of(*document).len()
-                            + usize::from(source.missing.is_some() && values.of(*document).is_empty());
-                        if let Some(stats) = stats.get_mut(*bucket as usize) {
-                            (0..count).for_each(|_| stats.add(0.0));
-                        }
-                    }
-                }
-            }
-            _ => self.each_number(source, what.name(), rows, |bucket, value| {
-                if let Some(stats) = stats.get_mut(bucket as usize) {
-                    stats.add(value);
-                }
-            })?,
-        }
-        Ok(stats.into_iter().map(Partial::Stats).collect())
-    }
-
-    /// Calls `each` with the bucket and every value of every row.
-    fn each_number(
-        &self,
-        source: &Source,
-        what: &str,
-        rows: &Rows<'_>,
-        mut each: impl FnMut(u32, f64),
-    ) -> Result<()> {
-        let missing = match &source.missing {
-            Some(value) => Some(
-                body::number(value)
-                    .ok_or_else(|| EsError::illegal(format!("[missing] of [{what}] must be a number")))?,
-            ),
-            None => None,
-        };
-        let Some(field) = self.planner.fields.find(&source.field) else {
-            if let Some(missing) = missing {
-                rows.buckets.iter().for_each(|bucket| each(*bucket, missing));
-            }
-            return Ok(());
-        };
-        if field.kind.is_text() {
-            return Err(wrong_type(&field, what));
-        }
-        let loaded = self.load(&field)?;
-        match loaded.as_deref() {
-            Some(Loaded::Whole(values)) => visit(values, rows, missing, real, each),
-            Some(Loaded::Float(values)) => visit(values, rows, missing, |value| value, each),
-            _ => {
-                if let Some(missing) = missing {
-                    rows.buckets.iter().for_each(|bucket| each(*bucket, missing));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn cardinality(&self, source: &Source, rows: &Rows<'_>) -> Result<Vec<Partial>> {
-        let mut distinct = vec![Distinct::default(); rows.count];
-        if let Some(placed) = self.terms(source, rows.documents)? {
-            let groups = group(rows, &placed, false);
-            let mut used: Vec<u32> = groups.of.iter().map(|(_, ordinal)| *ordinal).collect();
-            used.sort_unstable();
-            used.dedup();
-            let hashes: Vec<u64> = placed.table.keys(&used)?.iter().map(hash).collect();
-            for (parent, ordinal) in groups.of {
-                let hash = used.binary_search(&ordinal).ok().and_then(|at| hashes.get(at));
-                if let (Some(hash), Some(distinct)) = (hash, distinct.get_mut(parent as usize)) {
-                    distinct.add(*hash);
-                }
-            }
-        }
-        Ok(distinct.into_iter().map(Partial::Distinct).collect())
     }
 
     fn present(&self, field: &Field) -> Result<Option<crate::store::Bits>> {
