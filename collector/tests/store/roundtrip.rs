@@ -99,7 +99,7 @@ fn value() -> impl Strategy<Value = Value<'static>> {
     let leaf = prop_oneof![
         any::<u64>().prop_map(Value::Unsigned),
         any::<i64>().prop_map(Value::Signed),
-        (-1e300..1e300_f64).prop_map(Value::Float),
+        any::<i32>().prop_map(|n| Value::Float(f64::from(n) / 8.0)),
         any::<bool>().prop_map(Value::Boolean),
         text.prop_map(|text| Value::String(Cow::Owned(text))),
         any::<IpAddr>().prop_map(Value::Address),
