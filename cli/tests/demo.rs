@@ -6,12 +6,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -52,6 +53,11 @@ impl Demo {
         kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
     }
 
+    /// Ctrl-C as a terminal sends it: to every process of the group, as under `make run`.
+    fn ctrl_c(&self) {
+        killpg(Pid::from_raw(self.process.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    }
+
     fn wait(mut self) -> (ExitStatus, String) {
         let status = until("the demo has ended", || self.process.try_wait().unwrap());
         (status, self.said.take().unwrap().join().unwrap())
@@ -75,7 +81,7 @@ fn command(files: &Path) -> Command {
 }
 
 fn quiet<'a>(command: &'a mut Command, files: &Path) -> &'a mut Command {
-    command.env("TMPDIR", files).env_remove("SSH_CONNECTION").env_remove("RUST_LOG");
+    command.process_group(0).env("TMPDIR", files).env_remove("SSH_CONNECTION").env_remove("RUST_LOG");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())
 }
 
@@ -125,7 +131,7 @@ fn it_shows_flows_and_ctrl_c_leaves_nothing() {
     });
     assert_eq!(status["exporters"].as_array().unwrap().len(), 2, "{status}");
     assert_eq!(status["export_interval_seconds"], 5, "{status}");
-    demo.signal(Signal::SIGINT);
+    demo.ctrl_c();
     let (ended, said) = demo.wait();
     assert!(ended.success(), "{ended}: {said}");
     assert!(said.contains("stopping; once more to stop at once"), "{said}");
@@ -253,7 +259,7 @@ fn a_plain_user_needs_no_root() {
     if given {
         let demo = Demo::begin(&mut command);
         until("flows are stored", || (demo.status()["stored"].as_u64().unwrap() > 0).then_some(()));
-        demo.signal(Signal::SIGINT);
+        demo.ctrl_c();
         assert!(demo.wait().0.success());
     } else {
         let output = command.output().unwrap();
