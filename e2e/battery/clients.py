@@ -95,7 +95,7 @@ def refuses(client, index):
         try:
             raise AssertionError(f"answered: {refused()}")
         except elasticsearch.ApiError as error:
-            assert (error.status_code, error.body["error"]["type"]) == (status, kind), error.body
+            assert (error.status_code, error.body["error"]["root_cause"][0]["type"]) == (status, kind), error.body
 
 
 def main():
