@@ -101,7 +101,7 @@ pub(crate) fn answer(engine: &Engine, call: &Call, work: &Work) -> Result<Respon
             describe::mapping(&indices::resolve(&engine.store, name, call.params.lenience()?)?)?
         }
         ["_field_caps"] | [_, "_field_caps"] if asking => field_caps(engine, call, index(&path))?,
-        ["_resolve", "index", name] if reading => {
+        ["_resolve", "index", name] if asking => {
             describe::resolve(&indices::resolve(&engine.store, name, LENIENT)?)
         }
         ["_cat", "indices"] if reading => return cat(engine, call, "*"),
