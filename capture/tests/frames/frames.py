@@ -206,5 +206,7 @@ def odd_pcapng(order):
 
 
 for order, name in (("<", "little"), (">", "big")):
+    if len(messages) < 3:
+        break  # one for each kind of packet block
     with open(f"{folder}/odd-{name}.pcapng", "wb") as file:
         file.write(odd_pcapng(order))

@@ -1,10 +1,10 @@
-//! A bar on stderr while files are read, where stdout is a terminal too; nothing otherwise.
+//! A bar on stderr while files are read (how much of them, records printed, rate, time left), where stdout is a terminal too; nothing otherwise.
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Read};
 use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 use super::output::Lines;
 
@@ -34,7 +34,12 @@ impl Progress {
             Some(length) => ProgressBar::new(length),
             None => ProgressBar::no_length(),
         };
-        let style = "{bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}, {eta} left";
+        let style = match length {
+            Some(_) => {
+                "{wide_bar} {decimal_bytes}/{decimal_total_bytes}, {msg}, {decimal_bytes_per_sec}, {eta} left"
+            }
+            None => "{spinner} {decimal_bytes}, {msg}, {decimal_bytes_per_sec}",
+        };
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
@@ -43,6 +48,13 @@ impl Progress {
 
     pub(super) fn counted<'p>(&'p self, lines: Lines<'p>, inner: Box<dyn Read>) -> Counted<'p> {
         Counted { bar: &self.bar, lines, inner }
+    }
+
+    /// So many records have been printed.
+    pub(super) fn printed(&self, records: u64) {
+        if !self.bar.is_hidden() {
+            self.bar.set_message(format!("{} records", HumanCount(records)));
+        }
     }
 
     /// Writes to the terminal beside the bar.

@@ -16,21 +16,27 @@ struct Shared<'p> {
     progress: &'p Progress,
     stdout: StdoutLock<'static>,
     waiting: Vec<u8>,
+    records: u64,
     failed: Option<io::Error>,
 }
 
 impl<'p> Lines<'p> {
     pub(super) fn new(progress: &'p Progress) -> Self {
         let waiting = Vec::with_capacity(WRITE_AT_ONCE);
-        let shared = Shared { progress, stdout: io::stdout().lock(), waiting, failed: None };
+        let shared = Shared { progress, stdout: io::stdout().lock(), waiting, records: 0, failed: None };
         Self { shared: Rc::new(RefCell::new(shared)) }
     }
 
-    /// Takes a line, which is empty afterwards.
+    /// Takes the line above all others.
+    pub(super) fn take_heading(&self, line: &mut Vec<u8>) {
+        self.shared.borrow_mut().take(line);
+    }
+
+    /// Takes the line of a record, which is empty afterwards.
     pub(super) fn take(&self, line: &mut Vec<u8>) {
         let mut shared = self.shared.borrow_mut();
-        shared.waiting.append(line);
-        shared.waiting.push(b'\n');
+        shared.take(line);
+        shared.records += 1;
         if shared.waiting.len() >= WRITE_AT_ONCE {
             shared.write();
         }
@@ -53,9 +59,15 @@ impl<'p> Lines<'p> {
 }
 
 impl Shared<'_> {
+    fn take(&mut self, line: &mut Vec<u8>) {
+        self.waiting.append(line);
+        self.waiting.push(b'\n');
+    }
+
     /// Beside the progress bar, which never stands within a line.
     fn write(&mut self) {
-        let Self { progress, stdout, waiting, failed } = self;
+        let Self { progress, stdout, waiting, records, failed } = self;
+        progress.printed(*records);
         if failed.is_none() && !waiting.is_empty() {
             *failed = progress.beside(|| stdout.write_all(waiting).and_then(|()| stdout.flush())).err();
         }

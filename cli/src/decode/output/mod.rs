@@ -42,7 +42,7 @@ impl<'p> Output<'p> {
         };
         if output.format == Format::Table {
             table::heading(&mut output.line);
-            output.lines.take(&mut output.line);
+            output.lines.take_heading(&mut output.line);
         }
         Ok(output)
     }
