@@ -19,7 +19,7 @@ use podflow_ipfix::{ElementKey, Limits};
 use super::names::Members;
 use super::shape::{Origin, Window};
 use super::unknown::UnknownNames;
-use super::{Builder, Drafted, json};
+use super::{Builder, Drafted, Lined, json};
 
 /// 2026-11-22T20:00:00Z in milliseconds.
 const EXPORT_MS: u64 = 1_795_377_600_000;
@@ -359,4 +359,42 @@ fn an_announced_sampling_rate_stands_beside_counters_as_they_are() {
         .map(|document| (&document["ipfix"]["samplingInterval"], &document["ipfix"]["bytes"]))
         .collect();
     assert_eq!(seen, [(&json!(100), &json!(1500)), (&json!(10), &json!(1500)), (&Json::Null, &json!(1500))]);
+}
+
+#[test]
+fn names_are_looked_up_at_the_time_that_the_exporters_clock_meant() {
+    // Its clock is ten minutes behind: what it says began at 19:59 began at 20:09, when the address had changed hands.
+    let directory = Arc::new(Directory::default());
+    let pods = "
+  - {namespace: shop, name: early, node: node-b, ips: [10.10.1.9], startedMs: 0, endedMs: 1795377700000}
+  - {namespace: shop, name: late, node: node-b, ips: [10.10.1.9], startedMs: 1795377800000}
+";
+    let (head, _) = CLUSTER.split_once("pods:").unwrap();
+    directory.replace(Inventory::parse(&format!("{head}pods:{pods}")).unwrap(), 0);
+    let day = Duration::from_secs(86_400);
+    let mut builder = Builder::new(
+        directory,
+        Members::new("blue", Vec::new()),
+        Window { past: day, future: day },
+        Arc::new(UnknownNames::default()),
+    );
+    let stream = agents_message(Profile::Full, observation_domain("blue", "node-a"), &flow());
+    for (skew, expected) in [(0, "early"), (600_000, "late")] {
+        let mut session = CollectingSession::new(
+            Transport::File,
+            Arc::new(Limits::default()),
+            Arc::new(Registry::standard()),
+        );
+        session
+            .receive(0, &stream, &mut |record| {
+                let origin =
+                    Origin::of(&record, "172.18.0.2".parse().unwrap(), EXPORT_MS as i64 + skew, skew);
+                let mut line = Vec::new();
+                assert!(matches!(builder.line(&origin, &record, &mut line, |_, _, _| {}), Lined::Written(_)));
+                let document: Json = serde_json::from_slice(&line).unwrap();
+                assert_eq!(document["ipfix"]["destinationPodName"], expected, "{skew}");
+                assert_eq!(document["@timestamp"], "2026-11-22T20:00:00.000Z", "what it said stays");
+            })
+            .unwrap();
+    }
 }

@@ -13,6 +13,8 @@ mod stores;
 
 mod ingest;
 
+mod mixed;
+
 mod battery;
 
 mod decode;
