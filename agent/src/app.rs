@@ -189,7 +189,9 @@ impl StateKeeper {
     }
 
     fn save(&self, store: &SharedStore, graceful: bool) {
-        let state = State { memory: store.lock().memory(), graceful };
+        let memory = store.lock().memory();
+        let graceful = graceful && memory.crashed_before_ms == 0;
+        let state = State { memory, graceful };
         if let Err(error) = state::save(&self.path, &self.boot_id, &state) {
             warn!(
                 path = %self.path.display(),

@@ -24,7 +24,7 @@ use crate::store::{Memory, Reported};
 pub(crate) struct State {
     /// What the store has to know.
     pub(crate) memory: Memory,
-    /// The earlier run ended in order, after its last export. Otherwise what it reported since it last wrote the file
+    /// The earlier run ended in order, after its last export, and knew so of the one before. Otherwise what it reported since it last wrote the file
     /// is reported again.
     pub(crate) graceful: bool,
 }

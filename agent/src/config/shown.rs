@@ -42,6 +42,7 @@ impl Config {
                 }),
                 "secondsOctets": self.seconds_octets,
                 "resend": if self.resend == Resend::Auto { "auto" } else { "never" },
+                "pathMTU": self.path_mtu,
                 "resendOctets": self.resend_octets,
                 "statusAddr": self.status_addr,
                 "metricsAddr": self.metrics_addr,

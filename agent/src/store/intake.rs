@@ -75,10 +75,13 @@ impl Store {
         }
         self.pair();
         let acquainted_s = *self.acquainted_s.get_or_insert(now.steady_s);
-        if now.steady_s.saturating_sub(acquainted_s) >= PATIENCE_S {
+        let is_known = now.steady_s.saturating_sub(acquainted_s) >= PATIENCE_S;
+        // What was refused for lack of room may still come in.
+        if is_known && !self.settled && self.tally.refused == 0 {
             // What an earlier run knew and has not shown itself since is gone.
             let unfinished = self.memory.reported.values().filter(|reported| !reported.ended);
             self.tally.missed_flows += unfinished.count() as u64;
+            self.settled = true;
             self.memory.reported = HashMap::new();
         }
         self.overrun = false;
@@ -158,7 +161,7 @@ impl Store {
 
     fn new_connection(&mut self, entry: &Entry, now: Now) -> Connection {
         let connection = Connection::new(entry, now, &self.memory, &self.limits, self.acquainted_s.is_some());
-        if connection.start_ms < self.memory.crashed_before_ms && !connection.end_reported {
+        if connection.start_ms < self.memory.crashed_before_ms {
             let again = connection.unreported();
             self.tally.repeated_flows += u64::from(again != Counters::default());
             self.tally.repeated_octets += again.octets + again.reverse_octets;

@@ -107,6 +107,8 @@ pub(crate) struct Store {
     /// Entries born at or after this wall-clock millisecond report their end.
     events_since_ms: u64,
     memory: Memory,
+    /// What an earlier run knew has shown itself, or is gone.
+    settled: bool,
 }
 
 /// What was reported before this store was made.
@@ -149,6 +151,7 @@ impl Store {
             overrun: false,
             events_since_ms,
             memory,
+            settled: false,
         }
     }
 
@@ -174,7 +177,9 @@ impl Store {
 
     /// What a next run must know.
     pub(crate) fn memory(&self) -> Memory {
-        Memory { since_ms: self.memory.since_ms, reported: self.reported().collect(), crashed_before_ms: 0 }
+        // Once every connection of before was met, the earlier run's crash is dealt with.
+        let crashed_before_ms = if self.settled { 0 } else { self.memory.crashed_before_ms };
+        Memory { since_ms: self.memory.since_ms, reported: self.reported().collect(), crashed_before_ms }
     }
 
     /// Totals at the last record of every flow that may go on, by [`key::ConnectionKey::hash`]: what flows that this

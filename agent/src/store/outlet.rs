@@ -123,10 +123,15 @@ impl Store {
         false
     }
 
-    /// Puts an ended flow into the queue, or counts what is lost with it.
+    /// Puts an ended flow into the queue, or counts what is lost with it. One whose entry is still there is not lost:
+    /// the next dump finds it ended again.
     pub(super) fn enqueue(&mut self, slot: u32) {
         if self.ended.len() < self.limits.ended {
             self.ended.push_back(slot);
+            return;
+        }
+        if let Some(connection) = self.table.get_mut(slot).filter(|connection| !connection.gone) {
+            connection.phase = Phase::Live;
             return;
         }
         if let Some(connection) = self.remove(slot) {

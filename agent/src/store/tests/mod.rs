@@ -300,3 +300,74 @@ fn a_table_that_never_counts_tells_of_use_by_its_timeouts() {
     assert_eq!((reports.len(), reports[0].end), (1, FlowEndReason::IdleTimeout));
     assert_eq!((store.len(), store.tally().ended_unheard), (0, 0));
 }
+
+#[test]
+fn a_clock_that_steps_costs_no_delta_and_ends_nothing_before_its_start() {
+    let stepped = |wall: u32, steady: u32| Now { wall_ms: u64::from(wall) * 1_000, steady_s: steady };
+    let poll = |store: &mut Store, packets, now| {
+        store.begin_dump();
+        store.seen(&entry(1, 10_000, packets, ESTABLISHED), now);
+        store.finish_dump(true, now);
+        store.look(now);
+        let mut reports = Vec::new();
+        store.take(now, usize::MAX, &mut reports);
+        reports
+    };
+    let mut store = store();
+    let mut reports = poll(&mut store, 5, stepped(10_001, 1));
+    // An hour back, then a day forward, while the steady clock goes on.
+    for (packets, wall, steady) in [(7, 6_400, 2), (9, 6_410, 12), (11, 92_800, 13), (13, 92_811, 24)] {
+        let more = poll(&mut store, packets, stepped(wall, steady));
+        assert!(more.iter().all(|report| report.end == FlowEndReason::ActiveTimeout), "a step ends nothing");
+        reports.extend(more);
+    }
+    store.destroyed(&entry(1, 10_000, 15, ESTABLISHED), 0, stepped(5, 25));
+    reports.extend(take(&mut store, 92_812));
+    assert_eq!(reports.iter().map(|report| report.delta.packets).sum::<u64>(), 15);
+    assert!(reports.len() >= 3, "each step is followed by a record within an interval");
+    assert!(reports.iter().all(|report| report.end_ms() >= report.connection.start_ms));
+    assert_eq!(store.len(), 0);
+}
+
+#[test]
+fn what_stays_in_the_table_is_not_lost_when_too_many_wait() {
+    let mut store = Store::new(Limits { ended: 1, ..limits() }, Memory::default(), 0);
+    let closed = [entry(1, 100, 4, TIME_WAIT), entry(2, 100, 10, TIME_WAIT)];
+    dump(&mut store, &closed, 101);
+    dump(&mut store, &closed, 102);
+    assert_eq!((take(&mut store, 102).len(), store.tally().lost_flows), (1, 0));
+    dump(&mut store, &closed, 103);
+    assert_eq!((take(&mut store, 103).len(), store.tally().lost_flows), (1, 0));
+    assert_eq!(store.waiting(), 0);
+}
+
+#[test]
+fn what_a_crash_may_repeat_or_miss_is_counted() {
+    let reported =
+        |packets: u64, ended| Reported { totals: entry(1, 0, packets, 3).counters.unwrap(), ended };
+    let hash = |number| key::ConnectionKey::of(&entry(number, 100, 0, ESTABLISHED)).hash();
+    let memory = Memory {
+        since_ms: 0,
+        reported: [
+            (hash(1), reported(50, false)),
+            (hash(2), reported(50, false)),
+            (hash(3), reported(9, true)),
+        ]
+        .into(),
+        crashed_before_ms: 110_000,
+    };
+    let mut store = Store::new(limits(), memory, 0);
+    // The first went on, the second is gone, the fourth began after what was written down, the fifth after the crash.
+    dump(
+        &mut store,
+        &[entry(1, 100, 70, ESTABLISHED), entry(4, 105, 6, ESTABLISHED), entry(5, 111, 6, ESTABLISHED)],
+        112,
+    );
+    dump(
+        &mut store,
+        &[entry(1, 100, 70, ESTABLISHED), entry(4, 105, 6, ESTABLISHED), entry(5, 111, 6, ESTABLISHED)],
+        200,
+    );
+    let tally = store.tally();
+    assert_eq!((tally.repeated_flows, tally.repeated_octets, tally.missed_flows), (2, 26 * 107, 1));
+}
