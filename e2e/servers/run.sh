@@ -54,6 +54,7 @@ cluster.routing.allocation.disk.threshold_enabled: false
 cluster.info.update.interval: 10s
 EOF
     cd "$data" # where the JVM leaves its own logs
+    [ ! -x "$home/bin/elasticsearch" ] || exec "${as[@]}" "$home/bin/elasticsearch"
     # The script that would start it is not part of what we have: these two lines are what it comes to.
     exec "${as[@]}" bash -c 'set -ea; source "$0"; exec "$JAVA" -Xmx64m $CLI_JAVA_OPTS -cp "$ES_HOME/lib/tools/server-launcher/*" org.elasticsearch.server.launcher.ServerLauncher' \
         "$home/bin/elasticsearch-env"

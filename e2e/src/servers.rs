@@ -9,7 +9,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -57,6 +56,17 @@ pub async fn elasticsearch_9() -> Option<&'static Server> {
     if can_be_had(ELASTICSEARCH_9) { Some(started(&SERVER, ELASTICSEARCH_9).await) } else { None }
 }
 
+/// Elasticsearch 8.19, as it is built for its own tests: without most of its parts, not even an answer on `/`. Where it
+/// is not fetched and this is not CI, this says so and gives `None`.
+///
+/// # Panics
+///
+/// When it cannot be started: the message has the server's last lines.
+pub async fn elasticsearch_8() -> Option<&'static Server> {
+    static SERVER: OnceCell<Server> = OnceCell::const_new();
+    if can_be_had(ELASTICSEARCH_8) { Some(started(&SERVER, ELASTICSEARCH_8).await) } else { None }
+}
+
 /// Whether a server is fetched or, in CI, will be; says so where it is not.
 pub fn can_be_had(name: &str) -> bool {
     let can = crate::in_ci() || is_fetched(name);
@@ -68,6 +78,9 @@ pub fn can_be_had(name: &str) -> bool {
 
 /// The newest server.
 pub const ELASTICSEARCH_9: &str = "elasticsearch-9.4.3";
+
+/// The one in between.
+pub const ELASTICSEARCH_8: &str = "elasticsearch-8.19.21";
 
 /// The oldest server.
 pub const ELASTICSEARCH_7: &str = "elasticsearch-7.10.2";
@@ -158,9 +171,11 @@ async fn wait_until_it_answers(script: &mut Child, name: &str, url: &str, port: 
         if let Some(status) = script.try_wait()? {
             bail!("it ended before it answered on {url}: {status}, its last lines are above");
         }
-        if let Ok(about) = http::get(url).await {
-            let version = about.pointer("/version/number").and_then(Value::as_str).unwrap_or_default();
-            let cluster = about.pointer("/cluster_name").and_then(Value::as_str).unwrap_or_default();
+        if let Ok(about) = http::get(&format!("{url}/_nodes?filter_path=cluster_name,nodes.*.version")).await
+        {
+            let node = about["nodes"].as_object().and_then(|nodes| nodes.values().next());
+            let version = node.and_then(|node| node["version"].as_str()).unwrap_or_default();
+            let cluster = about["cluster_name"].as_str().unwrap_or_default();
             if !name.ends_with(version) || version.is_empty() || cluster != format!("podflow-test-{port}") {
                 bail!("{url} answers, but as {cluster:?} {version:?}");
             }

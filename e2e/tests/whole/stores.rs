@@ -23,6 +23,13 @@ async fn elasticsearch_7_stores_what_the_embedded_store_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn elasticsearch_8_stores_what_the_embedded_store_does() {
+    if let Some(server) = servers::elasticsearch_8().await {
+        assert_same(server).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn elasticsearch_9_stores_what_the_embedded_store_does() {
     if let Some(server) = servers::elasticsearch_9().await {
         assert_same(server).await;
