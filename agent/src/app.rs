@@ -286,6 +286,8 @@ async fn watch_for_pods(
         tokio::time::sleep(PODS_AGAIN).await;
         let own = directory.pods().into_iter().filter(|pod| *pod.node == *node_name);
         let addresses: HashSet<IpAddr> = own.flat_map(|pod| pod.ips.clone()).collect();
+        let outside = addresses.iter().filter(|address| !directory.is_in_known_range(**address)).count();
+        blindness.look_at_ranges(outside as u64);
         if !addresses.is_empty() && blindness.look_for_pods(&store.lock(), &addresses) {
             return;
         }

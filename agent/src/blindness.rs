@@ -98,6 +98,17 @@ impl Blindness {
         seen
     }
 
+    /// This Node's Pods have addresses outside every network that is known to be of the cluster, as in some clouds: a
+    /// remote Pod cannot be told from the outside then, and the destination's copy of its flows is exported, too.
+    pub(crate) fn look_at_ranges(&mut self, outside: u64) {
+        self.see(
+            "unknown_ranges",
+            outside,
+            "Pods of this Node have addresses outside the Nodes' podCIDRs and clusterCIDRs: flows from other Nodes' \
+             Pods are taken for external ones and exported here, too; the collector drops that copy. Set clusterCIDRs",
+        );
+    }
+
     /// Shows how much of a kind there is, and says it the first time there is any.
     fn see(&mut self, kind: &'static str, connections: u64, what: &str) {
         self.metrics.set_blind(kind, connections);
@@ -170,7 +181,14 @@ mod tests {
         blindness.look_at_bridges(switch.path());
         blindness.look_at_switches(Switches { events: false, counters: false, ..all });
         blindness.look_at_devices(["cilium_host".to_owned(), "cilium_net".to_owned()]);
-        for (kind, value) in [("bridge", "1"), ("events_off", "1"), ("counters_off", "1"), ("ebpf", "2")] {
+        blindness.look_at_ranges(4);
+        for (kind, value) in [
+            ("bridge", "1"),
+            ("events_off", "1"),
+            ("counters_off", "1"),
+            ("ebpf", "2"),
+            ("unknown_ranges", "4"),
+        ] {
             assert_eq!(shown(&registry, kind), value, "{kind}");
             assert!(
                 readiness.notes().iter().any(|note| note.starts_with(&format!("blind ({kind}"))),

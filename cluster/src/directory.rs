@@ -128,6 +128,13 @@ impl Directory {
             || tables.cluster_ranges.iter().any(|range| range.contains(&address))
     }
 
+    /// Whether an address lies in a range that is known to be inside the cluster, whoever holds it.
+    pub fn is_in_known_range(&self, address: IpAddr) -> bool {
+        let tables = self.read();
+        tables.pod_ranges.iter().any(|(range, _)| range.contains(&address))
+            || tables.cluster_ranges.iter().any(|range| range.contains(&address))
+    }
+
     /// Grows with every change, so that what was made from the directory can be made anew.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
@@ -290,6 +297,7 @@ services:
         ] {
             assert_eq!(owner(&directory, address), expected, "{address}");
             assert_eq!(directory.is_in_cluster(ip(address)), expected != "nobody", "{address}");
+            assert_eq!(directory.is_in_known_range(ip(address)), address.starts_with("10.10."), "{address}");
         }
     }
 

@@ -127,3 +127,23 @@ fn a_name_that_comes_late_is_in_the_next_record() {
         "the pages end with the agent"
     );
 }
+
+#[test]
+fn without_antrea_proxy_no_service_is_named() {
+    let bed = Testbed::start(Shape { nodes: 1, pods_per_node: 2, ..Shape::default() }).unwrap();
+    let collector = Collector::start(&bed, "tcp");
+    let configuration =
+        format!("featureGates: {{AntreaProxy: false}}\n{}", support::configuration(&collector, NO_STATE));
+    let agent = Agent::start_in(&bed.node(0).space, &configuration, bed.inventory_path(), "node-a");
+    support::wait_for_counters(&bed.node(0).space);
+    let service = bed.service("cart");
+    let sent = requests(&bed.pod(0, 0).space, service.address(), 1, 100).unwrap().remove(0);
+    let port = sent.source.port().to_string();
+    let own =
+        || collector.records().into_iter().find(|record| record.get("sourceTransportPort") == Some(&port));
+    support::wait_for("a record", || own().is_some());
+    agent.stop();
+    let record = own().unwrap();
+    assert_eq!(record["destinationServicePortName"], "");
+    assert_eq!(record["destinationPodName"], bed.pod(0, 1).name, "the endpoint is known all the same");
+}

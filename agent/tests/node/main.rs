@@ -18,3 +18,5 @@ mod left_out;
 mod transport;
 
 mod tls;
+
+mod zones;
