@@ -1,6 +1,7 @@
 //! What happens to the kernel's table while the agent looks: ports used again and again, and a table that is emptied.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 
 use podflow_testbed::counts::{self, Ended};
@@ -30,7 +31,13 @@ fn a_thousand_connections_from_five_ports_are_a_thousand_flows() {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             socket.set_reuse_address(true).unwrap();
             socket.bind(&SocketAddr::new(client.ips[0], port).into()).unwrap();
-            socket.connect(&SockAddr::from(server)).unwrap();
+            // A program that another test starts holds a copy of the closed socket until it runs.
+            support::wait_for("the port to be free again", || {
+                match socket.connect(&SockAddr::from(server)) {
+                    Err(error) if error.kind() == ErrorKind::AddrNotAvailable => false,
+                    connected => connected.map(|()| true).unwrap(),
+                }
+            });
             // Closed by a reset, so that the port is free at once.
             socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
         }
