@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
@@ -111,16 +110,7 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
         .start(readiness.wait_for("first poll of conntrack"))
         .context("starting the conntrack thread")?;
 
-    let names = Arc::new(Names {
-        directory: Arc::clone(&directory),
-        node: options.node_name.as_str().into(),
-        services: config.service_names,
-        interfaces: ArcSwap::from_pointee(own_addresses()),
-        tunnels: config.tunnels.clone(),
-        probes: config.probes,
-        exclude: config.exclude.clone(),
-        collector: ArcSwap::from_pointee(None),
-    });
+    let names = Arc::new(Names::of(&config, &options.node_name, Arc::clone(&directory)));
     tokio::spawn(follow_addresses(Arc::clone(&names), shutdown.clone()));
     let keeping = keeper.clone().map(|keeper| tokio::spawn(keeper.run(store.clone(), shutdown.clone())));
     let exporter = Exporter {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use arc_swap::ArcSwap;
 use podflow_cluster::kubernetes::{self, Scope};
 use podflow_cluster::{Directory, Inventory};
 use podflow_daemon::readiness::Readiness;
@@ -14,7 +13,6 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::RunOptions;
-use crate::app::own_addresses;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::conntrack::source::Source;
@@ -74,16 +72,7 @@ pub async fn connections(
     json: bool,
 ) -> Result<String> {
     let directory = names_once(config, options).await?;
-    let names = Names {
-        directory,
-        node: options.node_name.as_str().into(),
-        services: config.service_names,
-        interfaces: ArcSwap::from_pointee(own_addresses()),
-        tunnels: config.tunnels.clone(),
-        probes: config.probes,
-        exclude: config.exclude.clone(),
-        collector: ArcSwap::from_pointee(None),
-    };
+    let names = Names::of(config, &options.node_name, directory);
     let clock = Clock::start();
     let limits = Limits {
         connections: usize::MAX,

@@ -10,7 +10,8 @@ use podflow_flow::{Counters, FlowKind, FlowRecord, FlowType, Party};
 
 use super::decide::{Left, Verdict, decide, out_of_scope};
 use super::place::Place;
-use crate::config::{Probes, Rule, Tunnels};
+use crate::app::own_addresses;
+use crate::config::{Config, Probes, Rule, Tunnels};
 use crate::conntrack::Layer4;
 use crate::conntrack::entry::ProtocolState;
 use crate::store::{Connection, Report};
@@ -41,6 +42,20 @@ pub(crate) struct Named {
 }
 
 impl Names {
+    /// As the configuration says, for the Node of this name; its interfaces are asked now, the collector is not known yet.
+    pub(crate) fn of(config: &Config, node: &str, directory: Arc<Directory>) -> Self {
+        Self {
+            directory,
+            node: node.into(),
+            services: config.service_names,
+            interfaces: ArcSwap::from_pointee(own_addresses()),
+            tunnels: config.tunnels.clone(),
+            probes: config.probes,
+            exclude: config.exclude.clone(),
+            collector: ArcSwap::from_pointee(None),
+        }
+    }
+
     /// Looks both ends up and decides whether this Node exports the flow.
     pub(crate) fn judge(&self, connection: &Connection) -> Named {
         let original = &connection.key.original;
