@@ -13,29 +13,6 @@ use support::{Exporter, Running, difference, now_ms};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-/// The counter of a kind on the metrics page.
-async fn bad_input(collector: &Running, kind: &str) -> u64 {
-    counter(collector, &format!("bad_input_total{{kind=\"{kind}\"}}")).await
-}
-
-/// A counter on the metrics page, 0 where it is not there.
-async fn counter(collector: &Running, name: &str) -> u64 {
-    let metrics = collector.text("metrics").await;
-    let start = format!("podflow_collector_{name} ");
-    metrics.lines().find_map(|line| line.strip_prefix(&start)).map_or(0, |count| count.parse().unwrap())
-}
-
-async fn until_bad_input(collector: &Running, kind: &str, count: u64) {
-    collector.until("anything", |_| true).await;
-    for _ in 0..600 {
-        if bad_input(collector, kind).await >= count {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    assert_eq!(bad_input(collector, kind).await, count, "{kind}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_datagrams_do_not_stop_the_good_ones() {
     let collector = Running::start("");
@@ -50,7 +27,7 @@ async fn garbage_datagrams_do_not_stop_the_good_ones() {
         let stored = (round + 1) * 5;
         collector.until("the good records", |status| status["stored"] == stored).await;
     }
-    until_bad_input(&collector, "version", 3).await;
+    collector.until_bad_input("version", 3).await;
     let status = collector.status().await;
     assert_eq!(status["received"]["dropped_messages"]["malformed"], 6);
     assert_eq!(difference(&status), 0);
@@ -75,7 +52,7 @@ async fn a_stream_of_garbage_is_closed_and_others_go_on() {
         good.write_all(&message).await.unwrap();
     }
     collector.until("the good records", |status| status["stored"] == 10).await;
-    until_bad_input(&collector, "framing", 1).await;
+    collector.until_bad_input("framing", 1).await;
     collector.stop().await;
 }
 
@@ -87,7 +64,7 @@ async fn an_unknown_template_is_said_and_its_data_waits() {
     let with_template = exporter.records(1).remove(0);
     let without = exporter.records(3).remove(0);
     socket.send_to(&without, collector.udp).await.unwrap();
-    until_bad_input(&collector, "unknown_template", 1).await;
+    collector.until_bad_input("unknown_template", 1).await;
     assert_eq!(collector.status().await["stored"], 0);
     socket.send_to(&with_template, collector.udp).await.unwrap();
     collector.until("held records too", |status| status["stored"] == 4).await;
@@ -101,7 +78,7 @@ async fn a_truncated_message_is_dropped_whole() {
     let mut exporter = Exporter::udp(7);
     let whole = exporter.records(4).remove(0);
     socket.send_to(&whole[..whole.len() - 3], collector.udp).await.unwrap();
-    until_bad_input(&collector, "message_length", 1).await;
+    collector.until_bad_input("message_length", 1).await;
     assert_eq!(collector.status().await["received"]["records"], 0);
     socket.send_to(&whole, collector.udp).await.unwrap();
     collector.until("the whole message", |status| status["stored"] == 4).await;
@@ -110,7 +87,7 @@ async fn a_truncated_message_is_dropped_whole() {
     let message = Exporter::stream(8).records(4).remove(0);
     stream.write_all(&message[..message.len() - 3]).await.unwrap();
     drop(stream);
-    until_bad_input(&collector, "cut_message", 1).await;
+    collector.until_bad_input("cut_message", 1).await;
     collector.stop().await;
 }
 
@@ -140,7 +117,7 @@ async fn an_exporter_under_a_new_port_is_read_and_counted() {
             socket.send_to(&message, collector.udp).await.unwrap();
         }
         collector.until("its records", |status| status["stored"] == round * 5).await;
-        assert_eq!(counter(&collector, "moved_exporters_total").await, moved);
+        assert_eq!(collector.counter("moved_exporters_total").await, moved);
     }
     let status = collector.status().await;
     assert_eq!(status["exporters"][0]["gaps"], 0, "its sequence numbers went on too");
@@ -160,7 +137,7 @@ async fn withdrawals_over_udp_change_nothing_and_are_counted() {
         socket.send_to(&message, collector.udp).await.unwrap();
     }
     collector.until("all records", |status| status["stored"] == 10).await;
-    until_bad_input(&collector, "withdrawals_ignored", 1).await;
+    collector.until_bad_input("withdrawals_ignored", 1).await;
     collector.stop().await;
 }
 
@@ -184,7 +161,7 @@ async fn a_redefinition_over_tcp_replaces_and_is_counted() {
     for (name, value) in [("octetDeltaCount", 5), ("packetDeltaCount", 10)] {
         assert_eq!(found.iter().filter(|document| document["ipfix"][name] == value).count(), 1, "{name}");
     }
-    until_bad_input(&collector, "template_redefined", 1).await;
+    collector.until_bad_input("template_redefined", 1).await;
     collector.stop().await;
 }
 
@@ -203,7 +180,7 @@ async fn text_that_is_not_utf8_is_stored_with_marks_and_counted() {
     let mut stream = TcpStream::connect(collector.tcp).await.unwrap();
     stream.write_all(&session.next_message().unwrap().octets).await.unwrap();
     collector.until("both records", |status| status["stored"] == 2).await;
-    assert_eq!(counter(&collector, "adjusted_values_total{what=\"ill_formed_text\"}").await, 1);
+    assert_eq!(collector.counter("adjusted_values_total{what=\"ill_formed_text\"}").await, 1);
     let found = collector.found(2).await;
     let names: Vec<_> = found.iter().map(|document| &document["ipfix"]["interfaceName"]).collect();
     assert!(names.contains(&&"eth\u{fffd}0".into()), "{names:?}");

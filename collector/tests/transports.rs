@@ -47,14 +47,8 @@ async fn tls_carries_the_same_messages() {
     // Plain TCP on the TLS port: closed, and told.
     let mut plain = TcpStream::connect(collector.tls.unwrap()).await.unwrap();
     plain.write_all(&Exporter::stream(8).records(1).concat()).await.unwrap();
-    for _ in 0..600 {
-        if collector.text("metrics").await.contains("bad_input_total{kind=\"tls_handshake\"} 1") {
-            collector.stop().await;
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("nobody told of the handshake that was none");
+    collector.until_bad_input("tls_handshake", 1).await;
+    collector.stop().await;
 }
 
 /// RFC 7011 section 8.1: over TLS as over TCP, data behind a withdrawal is of the template that comes next.

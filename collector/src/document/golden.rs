@@ -13,19 +13,9 @@ use podflow_ipfix::collect::{CollectingSession, Transport};
 
 use super::names::Members;
 use super::shape::{Origin, Window};
+use super::tests::CLUSTER;
 use super::unknown::UnknownNames;
 use super::{Builder, Drafted, Lined, json};
-
-const CLUSTER: &str = "
-nodes:
-  - {name: node-a, addresses: [172.18.0.2], podCIDRs: [10.10.0.0/24]}
-  - {name: node-b, addresses: [172.18.0.3], podCIDRs: [10.10.1.0/24]}
-pods:
-  - {namespace: shop, name: cart-7d9, node: node-a, ips: [10.10.0.5]}
-  - {namespace: shop, name: db-0, node: node-b, ips: [10.10.1.9]}
-services:
-  - {namespace: shop, name: db, clusterIPs: [10.96.0.20], ports: [{name: sql, port: 5432, protocol: TCP}]}
-";
 
 fn folder() -> PathBuf {
     concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/documents").into()

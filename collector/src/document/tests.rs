@@ -24,7 +24,7 @@ use super::{Builder, Drafted, Lined, json};
 /// 2026-11-22T20:00:00Z in milliseconds.
 const EXPORT_MS: u64 = 1_795_377_600_000;
 
-const CLUSTER: &str = "
+pub(super) const CLUSTER: &str = "
 nodes:
   - {name: node-a, addresses: [172.18.0.2], podCIDRs: [10.10.0.0/24]}
   - {name: node-b, addresses: [172.18.0.3], podCIDRs: [10.10.1.0/24]}

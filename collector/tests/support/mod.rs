@@ -92,6 +92,30 @@ impl Running {
         reqwest::get(&url).await.unwrap().text().await.unwrap()
     }
 
+    /// A counter on the metrics page, 0 where it is not there.
+    pub async fn counter(&self, name: &str) -> u64 {
+        let metrics = self.text("metrics").await;
+        let start = format!("podflow_collector_{name} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&start)).map_or(0, |count| count.parse().unwrap())
+    }
+
+    /// How much input of a kind could not be used.
+    pub async fn bad_input(&self, kind: &str) -> u64 {
+        self.counter(&format!("bad_input_total{{kind=\"{kind}\"}}")).await
+    }
+
+    /// Waits until so much input of a kind was refused; more is a failure too.
+    pub async fn until_bad_input(&self, kind: &str, count: u64) {
+        self.until("anything", |_| true).await;
+        for _ in 0..600 {
+            if self.bad_input(kind).await >= count {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(self.bad_input(kind).await, count, "{kind}");
+    }
+
     /// Waits until the status satisfies `wanted`, or fails with the last one.
     pub async fn until(&self, what: &str, wanted: impl Fn(&Json) -> bool) -> Json {
         let mut status = Json::Null;
