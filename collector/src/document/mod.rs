@@ -18,8 +18,10 @@ pub mod names;
 mod complete;
 mod derive;
 
-mod line;
 mod plan;
+mod record;
+
+mod line;
 
 pub mod id;
 pub mod json;
