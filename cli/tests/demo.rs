@@ -46,7 +46,13 @@ impl Demo {
         write!(stream, "GET /status HTTP/1.0\r\nHost: {}\r\n\r\n", self.page).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+        let status: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        // Every record that came in is somewhere.
+        let number = |value: &Value| value.as_u64().unwrap();
+        let dropped: u64 = status["dropped"].as_object().unwrap().values().map(number).sum();
+        let parts = ["stored", "duplicates", "rejected", "in_flight"].map(|part| number(&status[part]));
+        assert_eq!(number(&status["received"]["records"]), parts.iter().sum::<u64>() + dropped, "{status}");
+        status
     }
 
     fn signal(&self, signal: Signal) {

@@ -75,9 +75,11 @@ impl Running {
         Self { udp, tcp, tls, http, folder, shutdown, task }
     }
 
-    /// `/status`.
+    /// `/status`, whose books balance.
     pub async fn status(&self) -> Json {
-        self.get("status").await
+        let status = self.get("status").await;
+        assert_eq!(difference(&status), 0, "{status:#}");
+        status
     }
 
     /// A page as JSON.

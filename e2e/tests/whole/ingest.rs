@@ -22,6 +22,13 @@ async fn elasticsearch_7_stores_every_record_once_whatever_happens_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn elasticsearch_8_stores_every_record_once_whatever_happens_to_it() {
+    if servers::can_be_had(servers::ELASTICSEARCH_8) {
+        whatever_happens(servers::ELASTICSEARCH_8).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn elasticsearch_9_stores_every_record_once_whatever_happens_to_it() {
     if servers::can_be_had(servers::ELASTICSEARCH_9) {
         whatever_happens(servers::ELASTICSEARCH_9).await.unwrap();

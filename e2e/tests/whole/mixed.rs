@@ -20,6 +20,13 @@ async fn elasticsearch_7_answers_every_dashboard_over_old_and_new_indices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn elasticsearch_8_answers_every_dashboard_over_old_and_new_indices() {
+    if let Some(server) = servers::elasticsearch_8().await {
+        answers_everything(server).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn elasticsearch_9_answers_every_dashboard_over_old_and_new_indices() {
     if let Some(server) = servers::elasticsearch_9().await {
         answers_everything(server).await.unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use podflow_collector::app;
 use podflow_collector::config::Config;
 use podflow_e2e::known::{self, MIX, Sent};
-use podflow_e2e::unavailable;
+use podflow_e2e::{account, unavailable};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +54,8 @@ fn wait_until_stored(page: SocketAddr, records: u64) {
         loop {
             let asked = client.post(format!("http://{page}/es/flow-*/_search")).json(&query).send().await;
             let answer: Value = asked.unwrap().json().await.unwrap();
-            if answer["hits"]["total"]["value"].as_u64() == Some(records) {
+            let status = account::status(&format!("http://{page}")).await.unwrap();
+            if answer["hits"]["total"]["value"].as_u64() == Some(records) && status["stored"] == records {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use podflow_e2e::http;
+use podflow_e2e::{account, http};
 use podflow_ipfix::ElementKey;
 use podflow_ipfix::export::{ExportSettings, ExportingSession};
 use podflow_ipfix::registry::Registry;
@@ -190,7 +190,7 @@ impl Collector {
     async fn until(&self, what: &str, done: impl Fn(&Value) -> bool) {
         let begun = Instant::now();
         loop {
-            let status = http::get(&format!("http://{}/status", self.page)).await.unwrap();
+            let status = account::status(&format!("http://{}", self.page)).await.unwrap();
             if done(&status) {
                 return;
             }
@@ -224,7 +224,7 @@ impl Collector {
             }
             assert!(seen.iter().all(|times| *times == 1), "template {place}: {seen:?}");
         }
-        let status = http::get(&format!("http://{}/status", self.page)).await.unwrap();
+        let status = account::status(&format!("http://{}", self.page)).await.unwrap();
         for dropped in [&status["received"]["dropped_messages"], &status["dropped"]] {
             assert!(dropped.as_object().unwrap().values().all(|count| *count == 0), "{dropped}");
         }

@@ -1,6 +1,8 @@
 //! The collector's account: every record received is stored, a duplicate, rejected, dropped for a reason, or in
 //! flight. Each place where a record's way ends says so here, once.
 
+mod shown;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -10,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::document::shape::Adjustments;
+
+use shown::Shown;
 
 /// Counters of the whole collector; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -124,66 +128,8 @@ impl Account {
     /// An account whose counters are shown by `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         let account = Self::default();
-        let registry = registry.sub_registry_with_prefix("podflow_collector");
-        registry.register("received_messages", "Messages taken from sockets", account.messages.clone());
-        registry.register(
-            "received_records",
-            "Data records decoded, and those that an earlier run left in the spool",
-            account.records.clone(),
-        );
-        registry.register(
-            "recovered_records",
-            "Records that an earlier run left in the spool",
-            account.recovered.clone(),
-        );
-        registry.register(
-            "options_records",
-            "Options records decoded; they are about the exporter and become no documents",
-            account.options_records.clone(),
-        );
-        registry.register("stored_records", "Records stored for the first time", account.stored.clone());
-        registry.register(
-            "duplicate_records",
-            "Records that had been stored before",
-            account.duplicates.clone(),
-        );
-        registry.register("rejected_records", "Records that the store refused", account.rejected.clone());
-        registry.register("dropped_records", "Records dropped, by reason", account.dropped.clone());
-        registry.register(
-            "dropped_messages",
-            "Messages not decoded, by reason",
-            account.dropped_messages.clone(),
-        );
-        registry.register(
-            "in_flight_records",
-            "Records on their way to the store",
-            account.in_flight.clone(),
-        );
-        registry.register(
-            "waited_for_names_records",
-            "Records that waited for the owner of an address",
-            account.waited_for_names.clone(),
-        );
-        registry.register(
-            "unnamed_records",
-            "Records stored without the owner of an address of the cluster",
-            account.unnamed.clone(),
-        );
-        registry.register(
-            "adjusted_values",
-            "Values that were changed to fit a document, by what was done",
-            account.adjusted.clone(),
-        );
-        registry.register(
-            "moved_exporters",
-            "UDP exporters that went on under another port, with the templates they had sent before",
-            account.moved_exporters.clone(),
-        );
-        registry.register(
-            "evicted_udp_sessions",
-            "UDP sessions forgotten to make room for new ones, with their templates",
-            account.evicted_sessions.clone(),
-        );
+        let shown = Box::new(Shown(account.clone()));
+        registry.sub_registry_with_prefix("podflow_collector").register_collector(shown);
         account
     }
 
