@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use podflow_collector::app;
 use podflow_collector::config::Config;
+use podflow_testbed::tools::{NFT, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -44,6 +45,7 @@ impl OnWire {
         .context("the collector's configuration")?;
         let mut listeners = wire.near.enter(|| app::bind(&config))??;
         let port = listeners.udp.first().context("no UDP listener")?.local_addr()?.port();
+        run(&wire.near, NFT, &["-f", "-"], &count_datagrams(port))?;
         let capture = folder.path().join("capture.pcapng");
         let capture = wire.near.enter(|| Capture::start(port, &capture))??;
         let page = TcpListener::bind("127.0.0.1:0")?;
@@ -112,15 +114,18 @@ impl OnWire {
         }
     }
 
-    /// Ends the capture, and when all that is in it has been dealt with gives its octets and every document.
+    /// Once the exporter has ended: ends the capture, and when all that was sent has been dealt with gives the capture's
+    /// octets and every document.
     ///
     /// # Errors
     /// When a message was dropped, or a record.
-    pub fn finish(mut self) -> Result<(Vec<u8>, Vec<Value>)> {
-        self.capture.take().context("captured already")?.finish()?;
+    pub fn finish(mut self, wire: &Wire) -> Result<(Vec<u8>, Vec<Value>)> {
+        let sent = datagrams(wire)?;
+        self.capture.take().context("captured already")?.finish(sent)?;
         let capture = std::fs::read(self.folder.path().join("capture.pcapng"))?;
-        let sent = crate::programs::tshark(&capture, self.port, "", &["frame.number"])?.len();
-        let documents = self.until("all that was captured is stored", || {
+        let captured = crate::programs::tshark(&capture, self.port, "", &["frame.number"])?.len();
+        anyhow::ensure!(captured == sent, "{captured} of {sent} datagrams captured");
+        let documents = self.until("all that was sent is stored", || {
             let status = self.status()?;
             let is_settled = status["received"]["messages"] == sent && status["in_flight"] == 0;
             if !is_settled {
@@ -134,6 +139,21 @@ impl OnWire {
         self.runtime.block_on(self.task)??;
         Ok((capture, documents))
     }
+}
+
+/// The kernel's own count of what is sent to the port: neither the capture nor the collector is asked what there was.
+fn count_datagrams(port: u16) -> String {
+    format!(
+        "table inet sent {{ counter datagrams {{ }}; chain output {{ type filter hook output priority 0; \
+         udp dport {port} counter name datagrams; }}; }}"
+    )
+}
+
+fn datagrams(wire: &Wire) -> Result<usize> {
+    let answer = run(&wire.near, NFT, &["-j", "list", "counter", "inet", "sent", "datagrams"], "")?;
+    let answer: Value = serde_json::from_str(&answer)?;
+    let count = answer["nftables"][1]["counter"]["packets"].as_u64();
+    Ok(usize::try_from(count.with_context(|| format!("no counter in {answer}"))?)?)
 }
 
 /// Far more than anything here takes on a machine that works.

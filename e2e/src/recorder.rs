@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
@@ -124,7 +124,7 @@ impl Datagrams {
         self.ended.store(true, Ordering::Release);
         let received =
             self.receiver.join().map_err(|_| anyhow!("the thread that receives datagrams panicked"))?;
-        self.capture.finish()?;
+        self.capture.finish(received)?;
         Ok(received)
     }
 }
@@ -146,7 +146,10 @@ fn receive(socket: &UdpSocket, ended: &AtomicBool) -> usize {
 
 /// dumpcap, which comes with tshark.
 #[derive(Debug)]
-pub struct Capture(Child);
+pub struct Capture {
+    child: Child,
+    said: BufReader<ChildStderr>,
+}
 
 impl Capture {
     /// Captures what goes to and from a UDP port in the network namespace of this thread; returns once it does.
@@ -155,53 +158,62 @@ impl Capture {
     /// When the program is missing or does not begin.
     pub fn start(port: u16, file: &Path) -> anyhow::Result<Self> {
         let filter = format!("udp port {port}");
-        let child = Command::new("dumpcap")
+        let mut child = Command::new("dumpcap")
             // It ends by itself even when nobody is left to stop it.
-            .args(["-q", "-i", "any", "-a", "duration:300", "-f", &filter, "-w"])
+            .args(["-i", "any", "-a", "duration:300", "-f", &filter, "-w"])
             .arg(file)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .context("running dumpcap; `make deps` installs it")?;
-        let mut capture = Self(child);
-        wait_until_it_captures(&mut capture.0)?;
+        let said = BufReader::new(child.stderr.take().context("dumpcap's standard error")?);
+        let mut capture = Self { child, said };
+        capture.wait_until_it_captures()?;
         Ok(capture)
     }
 
-    /// Ends it when it has written what it captured.
+    /// Ends it when it has written `datagrams`: what it has not read from the kernel by its end is not in the file.
     ///
     /// # Errors
-    /// When it did not end well.
-    pub fn finish(mut self) -> anyhow::Result<()> {
-        kill(Pid::from_raw(self.0.id().try_into()?), Signal::SIGINT)?;
-        let status = self.0.wait()?;
+    /// When it captured fewer, or did not end well.
+    pub fn finish(mut self, datagrams: usize) -> anyhow::Result<()> {
+        let mut written = 0;
+        while written < datagrams {
+            // It says so several times a second, each time over what it said before: `\rPackets: 12 `.
+            let mut word = Vec::new();
+            if self.said.read_until(b' ', &mut word)? == 0 {
+                bail!("dumpcap ended after {written} of {datagrams} datagrams");
+            }
+            written = std::str::from_utf8(&word)?.trim().parse().unwrap_or(written);
+        }
+        kill(Pid::from_raw(self.child.id().try_into()?), Signal::SIGINT)?;
+        let status = self.child.wait()?;
         if !status.success() {
             bail!("dumpcap: {status}");
         }
         Ok(())
+    }
+
+    /// It says on which interface it captures, and with `File:` that it has begun.
+    fn wait_until_it_captures(&mut self) -> anyhow::Result<()> {
+        let mut lines = Vec::new();
+        for line in self.said.by_ref().lines() {
+            let line = line?;
+            if line.starts_with("File:") {
+                return Ok(());
+            }
+            lines.push(line);
+        }
+        bail!("dumpcap did not begin: {}", lines.join("; "))
     }
 }
 
 impl Drop for Capture {
     fn drop(&mut self) {
         // After `finish` it is gone already, and there is nothing to do.
-        let _gone = self.0.kill();
-        let _waited = self.0.wait();
+        let _gone = self.child.kill();
+        let _waited = self.child.wait();
     }
-}
-
-/// It says on which interface it captures, and with `File:` that it has begun.
-fn wait_until_it_captures(capture: &mut Child) -> anyhow::Result<()> {
-    let said = capture.stderr.as_mut().context("dumpcap's standard error")?;
-    let mut lines = Vec::new();
-    for line in BufReader::new(said).lines() {
-        let line = line?;
-        if line.starts_with("File:") {
-            return Ok(());
-        }
-        lines.push(line);
-    }
-    bail!("dumpcap did not begin: {}", lines.join("; "))
 }
 
 /// How often it is asked whether the senders have ended.

@@ -156,6 +156,10 @@ fn connections_from_before_the_agent_and_between_two_are_exact() {
             counts::conntrack(node).unwrap().iter().any(|entry| entry.original_count.octets > 3_000)
         });
         let agent = support::Agent::start(&bed, node, &collector, &state);
+        // The switches were on before it came, so they do not tell that it watches; this does.
+        support::wait_for("the agent is ready", || {
+            page(&node.space, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+        });
         let between = scope.spawn(talk);
         support::wait_for("a record", || {
             collector.records().iter().any(|record| record.contains_key("flowId"))

@@ -66,7 +66,7 @@ fn sampling_that_softflowd_announces_is_in_every_document() {
             })
             .unwrap();
         watcher.stop().unwrap();
-        let (capture, documents) = exported(collector);
+        let (capture, documents) = exported(&wire, collector);
         compare(&documents, &capture);
         for document in &documents {
             assert_eq!(document["ipfix"]["samplingInterval"], 4, "version {version}: {document}");
@@ -100,7 +100,7 @@ fn softflowds_wrong_sequence_numbers_are_said_once_and_lose_nothing() {
     let status = collector.status().unwrap();
     assert_eq!(status["exporters"][0]["sequence_numbers"], "unreliable", "{status}");
     watcher.stop().unwrap();
-    let (capture, documents) = exported(collector);
+    let (capture, documents) = exported(&wire, collector);
     assert_known(&documents, &known);
     compare(&documents, &capture);
 }
@@ -114,15 +114,15 @@ fn agreement(version: u16, start: impl Fn(&Wire, &OnWire) -> Result<Watcher>) ->
     let known = wire.send_known(FIRST_PORT, FLOWS, version > 5).unwrap();
     until_all_are_there(&wire, &collector, &mut watcher, &known).unwrap();
     watcher.stop().unwrap();
-    let (capture, documents) = exported(collector);
+    let (capture, documents) = exported(&wire, collector);
     assert!(documents.iter().all(|document| document["ipfix"]["version"] == version));
     compare(&documents, &capture);
     (assert_known(&documents, &known), documents)
 }
 
-fn exported(collector: OnWire) -> ((Vec<u8>, u16), Vec<Value>) {
+fn exported(wire: &Wire, collector: OnWire) -> ((Vec<u8>, u16), Vec<Value>) {
     let port = collector.port;
-    let (capture, documents) = collector.finish().unwrap();
+    let (capture, documents) = collector.finish(wire).unwrap();
     ((capture, port), documents)
 }
 
