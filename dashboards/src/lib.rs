@@ -13,11 +13,14 @@ mod fields;
 
 mod saved;
 
+mod requests;
+
 mod check;
 
 pub use catalogue::dashboards;
 pub use check::{Fault, Target, check};
 pub use fields::{IndexField, index_fields};
 pub use panel::{Content, Dashboard, Grid, Panel};
+pub use requests::{Request, requests};
 pub use saved::{INDEX_PATTERN, kibana_ndjson, opensearch_ndjson};
 pub use template::TemplateError;
