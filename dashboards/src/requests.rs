@@ -173,7 +173,7 @@ mod tests {
         let body = json!({"aggs": {"t": {"date_histogram": {"field": "@timestamp", "interval": {"%autointerval%": true},
             "extended_bounds": {"min": {"%timefilter%": "min"}, "max": {"%timefilter%": "max", "shift": -2, "unit": "hour"}}}},
             "then": {"range": {"@timestamp": {"%timefilter%": true, "shift": -1}}}}});
-        let expected = json!({"aggs": {"t": {"date_histogram": {"field": "@timestamp", "calendar_interval": "1m",
+        let expected = json!({"aggs": {"t": {"date_histogram": {"field": "@timestamp", "fixed_interval": "30s",
             "extended_bounds": {"min": 1_800_000_000_000_u64, "max": 1_799_996_400_000_u64}}},
             "then": {"range": {"@timestamp":
                 {"gte": 1_799_913_600_000_u64, "lte": 1_799_917_200_000_u64, "format": "epoch_millis"}}}}});
