@@ -18,19 +18,22 @@ impl Store {
     /// A dump is about to be asked for.
     pub(crate) fn begin_dump(&mut self) {
         self.generation = self.generation.wrapping_add(1);
+        (self.seen, self.guess) = (0, 0);
     }
 
     /// One entry of the running dump. The same entry may come twice.
     pub(crate) fn seen(&mut self, entry: &Entry, now: Now) {
         let key = ConnectionKey::of(entry);
-        let Some(slot) = self.table.find(&key) else {
+        let Some(slot) = self.table.find_near(&key, self.guess) else {
             self.meet(&key, entry, now);
             return;
         };
+        self.guess = slot.wrapping_add(1);
         let generation = self.generation;
         let Some(connection) = self.table.get_mut(slot) else { return };
         let before = (connection.counters, connection.is_closing());
         let again = connection.seen == generation;
+        self.seen += usize::from(!again);
         connection.seen = generation;
         connection.missing_since_s = 0;
         if !connection.update(entry, &self.limits, now) {
@@ -54,7 +57,9 @@ impl Store {
         if !complete {
             return;
         }
-        for slot in 0..self.table.slots() {
+        // Where every connection was seen, none is missing.
+        let walked = if self.seen == self.table.indexed() { 0 } else { self.table.slots() };
+        for slot in 0..walked {
             let Some(connection) = self.table.get_mut(slot) else { continue };
             if connection.seen == generation || connection.gone {
                 continue;
@@ -135,6 +140,7 @@ impl Store {
         }
         let mut connection = self.new_connection(entry, now);
         connection.seen = self.generation;
+        self.seen += 1;
         let slot = self.table.insert(connection);
         self.find_twins(slot);
     }
@@ -152,8 +158,17 @@ impl Store {
         }
     }
 
+    /// Nothing more will be heard of a connection; it no longer counts as one that this dump has shown.
+    fn unindex(&mut self, slot: u32) {
+        let is_seen = self.table.get(slot).is_some_and(|connection| connection.seen == self.generation);
+        if self.table.forget(slot) && is_seen {
+            self.seen -= 1;
+        }
+    }
+
     /// Takes a connection out, and what is known of it elsewhere.
     pub(super) fn remove(&mut self, slot: u32) -> Option<Connection> {
+        self.unindex(slot);
         let connection = self.table.remove(slot)?;
         self.twins.forget(connection.flow_id);
         Some(connection)
@@ -173,7 +188,7 @@ impl Store {
     /// A flow has ended; `gone`: its entry, too.
     fn end(&mut self, slot: u32, reason: FlowEndReason, gone: bool) {
         if gone {
-            self.table.forget(slot);
+            self.unindex(slot);
         }
         let Some(connection) = self.table.get_mut(slot) else { return };
         connection.gone |= gone;

@@ -97,6 +97,10 @@ pub(crate) struct Store {
     released: Vec<Report>,
     /// Number of the dump that runs or ran last.
     generation: u32,
+    /// Connections that it has shown so far, each once.
+    seen: usize,
+    /// The slot where its next entry's connection is, if it goes on in the order of the one before.
+    guess: u32,
     /// When the first dump was complete, by the steady clock: from then on, what was not known is new.
     acquainted_s: Option<u32>,
     /// Keys (hashed) that were destroyed, and the number of the dump whose end lets them be forgotten: until then an
@@ -146,6 +150,8 @@ impl Store {
             held: Vec::new(),
             released: Vec::new(),
             generation: 0,
+            seen: 0,
+            guess: 0,
             acquainted_s: None,
             destroyed: HashMap::new(),
             overrun: false,

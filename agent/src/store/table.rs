@@ -45,6 +45,18 @@ impl Table {
         self.index.find(key.hash(), |slot| holds(slots, *slot, key)).copied()
     }
 
+    /// As [`Table::find`], after a look at the slot where it would be if the kernel gave its entries in the order of the
+    /// previous dump, as it mostly does: that spares hash and index.
+    pub(super) fn find_near(&self, key: &ConnectionKey, guess: u32) -> Option<u32> {
+        let is_there = self.get(guess).is_some_and(|connection| connection.key == *key && !connection.gone);
+        if is_there { Some(guess) } else { self.find(key) }
+    }
+
+    /// Connections in the index of keys: those whose entries may be in the kernel's table.
+    pub(super) fn indexed(&self) -> usize {
+        self.index.len()
+    }
+
     /// The connection in a slot.
     pub(super) fn get(&self, slot: u32) -> Option<&Connection> {
         self.slots.get(slot as usize)?.as_ref()
@@ -110,12 +122,11 @@ impl Table {
         slot
     }
 
-    /// Takes a connection out of the index of keys; it stays in its slot.
-    pub(super) fn forget(&mut self, slot: u32) {
-        let Some(key) = self.get(slot).map(|connection| connection.key) else { return };
-        if let Ok(entry) = self.index.find_entry(key.hash(), |other| *other == slot) {
-            entry.remove();
-        }
+    /// Takes a connection out of the index of keys; it stays in its slot. False where it was not in there.
+    pub(super) fn forget(&mut self, slot: u32) -> bool {
+        let Some(key) = self.get(slot).map(|connection| connection.key) else { return false };
+        let found = self.index.find_entry(key.hash(), |other| *other == slot);
+        found.map(|entry| entry.remove()).is_ok()
     }
 
     /// Takes a connection out of its slot and the indices.
