@@ -122,6 +122,7 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
             path_mtu: config.path_mtu,
             profile: config.template,
             domain: observation_domain(&config.cluster_name, &options.node_name),
+            resolve_again: RESOLVE_AGAIN,
         },
         store: store.clone(),
         names,
@@ -309,6 +310,9 @@ pub(crate) fn own_addresses() -> Vec<IpAddr> {
         })
         .collect()
 }
+
+/// A collector whose name means another host by now is followed within so long.
+const RESOLVE_AGAIN: Duration = Duration::from_secs(60);
 
 /// Kubelet's probes alone show a Pod within so long.
 const PODS_AGAIN: Duration = Duration::from_secs(60);

@@ -63,6 +63,8 @@ pub(crate) struct Tracker {
     metrics: TrackerMetrics,
     blindness: Blindness,
     surveyed: bool,
+    /// Events were lost, and no dump was asked for since.
+    events_lost: bool,
 }
 
 impl Tracker {
@@ -103,6 +105,7 @@ impl Tracker {
             metrics,
             blindness,
             surveyed: false,
+            events_lost: false,
         })
     }
 
@@ -132,6 +135,10 @@ impl Tracker {
                 self.poll();
                 // A poll that took longer than the interval does not make the next ones follow without a pause.
                 next = (next + self.settings.poll_interval).max(Instant::now());
+            }
+            if std::mem::take(&mut self.events_lost) {
+                // Answered by a fresh dump, but not by one after another where events are lost all the time.
+                next = next.min(Instant::now() + FRESH_DUMP);
             }
             match wait(stopped, self.source.events(), next.saturating_duration_since(Instant::now())) {
                 Woken::Stop => break,
@@ -237,6 +244,7 @@ impl Tracker {
                 if drained.overruns > 0 {
                     self.metrics.overruns.inc_by(drained.overruns);
                     self.store.lock().events_lost();
+                    self.events_lost = true;
                     warn!(
                         "conntrack events were lost (the socket's buffer was full); the next dump tells what ended"
                     );
@@ -245,6 +253,7 @@ impl Tracker {
             Err(error) => {
                 error!(error = display_chain(&error), "conntrack events cannot be received");
                 self.store.lock().events_lost();
+                self.events_lost = true;
             }
         }
     }
@@ -309,6 +318,9 @@ pub(crate) fn display_chain(error: &dyn std::error::Error) -> String {
 
 /// Entries that are taken in under one lock: some 50 µs of work.
 const LOCKED_FOR: u32 = 128;
+
+/// How soon a dump answers that events were lost: the shortest interval between polls that can be configured.
+const FRESH_DUMP: Duration = Duration::from_secs(1);
 
 /// How long events are gathered before they are taken in.
 const EVENT_BATCH: Duration = Duration::from_millis(100);

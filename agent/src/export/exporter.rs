@@ -35,6 +35,8 @@ pub(crate) struct ExporterSettings {
     pub(crate) path_mtu: Option<u16>,
     /// Octets of sent messages that are kept for a resend; 0: none.
     pub(crate) resend_octets: usize,
+    /// How often a name is looked up while a connection stands.
+    pub(crate) resolve_again: Duration,
 }
 
 /// Takes reports out of the store and sends them.
@@ -126,7 +128,7 @@ impl Exporter {
                 introduced = Instant::now();
                 self.introduce(link, resend, udp).await?;
             }
-            if resolved.elapsed() >= RESOLVE_AGAIN
+            if resolved.elapsed() >= self.settings.resolve_again
                 && !matches!(self.settings.collector.host, Host::Address(_))
             {
                 resolved = Instant::now();
@@ -296,9 +298,6 @@ const QUIET_MS: u64 = 15_000;
 /// How often templates and options are sent again over UDP, at least; streams have the statistics alone to gain.
 const INTRODUCE_UDP: Duration = Duration::from_secs(30);
 const INTRODUCE_STREAM: Duration = Duration::from_secs(600);
-
-/// How often a name is looked up while a connection stands.
-const RESOLVE_AGAIN: Duration = Duration::from_secs(60);
 
 /// Waits between tries to connect.
 const FIRST_WAIT: Duration = Duration::from_millis(500);

@@ -15,3 +15,6 @@ mod exporter;
 
 pub(crate) use exporter::{Exporter, ExporterSettings};
 pub(crate) use session::Session;
+
+#[cfg(test)]
+mod tests;

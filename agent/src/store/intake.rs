@@ -57,6 +57,9 @@ impl Store {
         if !complete {
             return;
         }
+        // A dump that began after events were lost shows what ended unheard. One that ran meanwhile does not: some of
+        // what it lacks may still be told.
+        let is_fresh = self.lost_events.is_some_and(|(first, _)| first != generation);
         // Where every connection was seen, none is missing.
         let walked = if self.seen == self.table.indexed() { 0 } else { self.table.slots() };
         for slot in 0..walked {
@@ -67,7 +70,7 @@ impl Store {
             if connection.missing_since_s == 0 {
                 connection.missing_since_s = now.steady_s.max(1);
             }
-            let will_be_heard = connection.start_ms >= self.events_since_ms && !self.overrun;
+            let will_be_heard = connection.start_ms >= self.events_since_ms && !is_fresh;
             if will_be_heard && now.steady_s.saturating_sub(connection.missing_since_s) < PATIENCE_S {
                 continue;
             }
@@ -89,7 +92,8 @@ impl Store {
             self.settled = true;
             self.memory.reported = HashMap::new();
         }
-        self.overrun = false;
+        let lost_meanwhile = self.lost_events.filter(|(_, last)| *last == generation);
+        self.lost_events = lost_meanwhile.map(|(_, last)| (last, last));
     }
 
     /// An entry was destroyed; `port_id` is that of the program that asked for it, 0 where it expired.
@@ -124,9 +128,10 @@ impl Store {
         self.end(slot, reason, true);
     }
 
-    /// Events were lost.
+    /// Events were lost: the next dump tells what ended.
     pub(crate) fn events_lost(&mut self) {
-        self.overrun = true;
+        let first = self.lost_events.map_or(self.generation, |(first, _)| first);
+        self.lost_events = Some((first, self.generation));
     }
 
     /// An entry that is not in the index.

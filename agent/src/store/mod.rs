@@ -106,8 +106,9 @@ pub(crate) struct Store {
     /// Keys (hashed) that were destroyed, and the number of the dump whose end lets them be forgotten: until then an
     /// entry of that name may be an echo in a dump that was asked for before.
     destroyed: HashMap<u64, u32>,
-    /// Events were lost since the last complete dump began.
-    overrun: bool,
+    /// Events were lost and no complete dump that began afterwards has ended: the dumps that ran, or had run last, when
+    /// that was first and last noticed.
+    lost_events: Option<(u32, u32)>,
     /// Entries born at or after this wall-clock millisecond report their end.
     events_since_ms: u64,
     memory: Memory,
@@ -154,7 +155,7 @@ impl Store {
             guess: 0,
             acquainted_s: None,
             destroyed: HashMap::new(),
-            overrun: false,
+            lost_events: None,
             events_since_ms,
             memory,
             settled: false,
@@ -202,4 +203,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,6 +13,8 @@ mod restarts;
 
 mod table;
 
+mod overrun;
+
 mod left_out;
 
 mod transport;

@@ -35,9 +35,14 @@ pub fn metric(space: &Namespace, name: &str) -> Option<u64> {
 
 /// The real program, in a process of its own.
 pub fn start(bed: &Testbed, collector: &Collector, more: &str) -> Child {
+    start_with(bed, &support::configuration(collector, more))
+}
+
+/// As [`start`], with any configuration.
+pub fn start_with(bed: &Testbed, configuration: &str) -> Child {
     let node = bed.node(0);
     let file = bed.folder().join("antrea-agent.conf");
-    std::fs::write(&file, support::configuration(collector, more)).unwrap();
+    std::fs::write(&file, configuration).unwrap();
     let child = node.space.enter(|| {
         Command::new(env!("CARGO_BIN_EXE_podflow-agent"))
             .args(["run", "--node-name", &node.name, "--config"])

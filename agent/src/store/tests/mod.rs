@@ -15,7 +15,7 @@ use podflow_flow::FlowEndReason;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// An entry of connection `number`, born at second `born`.
-fn entry(number: u8, born: u64, packets: u64, state: u8) -> Entry {
+pub(crate) fn entry(number: u8, born: u64, packets: u64, state: u8) -> Entry {
     let tuple = |source: [u8; 4], destination: [u8; 4], from, to| Tuple {
         source: IpAddr::V4(Ipv4Addr::from(source)),
         destination: IpAddr::V4(Ipv4Addr::from(destination)),
@@ -49,7 +49,7 @@ fn at(second: u32) -> Now {
     Now { wall_ms: u64::from(second) * 1_000, steady_s: second + 1 }
 }
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits {
         connections: 100,
         ended: 100,
@@ -194,6 +194,32 @@ fn a_missing_flow_ends_without_its_event_after_a_while_or_after_an_overrun() {
         assert_eq!(take(&mut store, 180).len(), usize::from(!overrun));
         assert_eq!(store.tally().ended_unheard, 1);
     }
+}
+
+#[test]
+fn the_dump_after_an_overrun_tells_what_ended_not_the_one_that_ran_meanwhile() {
+    let (one, other) = (entry(1, 100, 50, ESTABLISHED), entry(2, 100, 50, ESTABLISHED));
+    let mut store = store();
+    dump(&mut store, &[one, other], 101);
+    // The first is gone before this dump comes to it, the second after; the overrun is noticed at the dump's end.
+    store.begin_dump();
+    store.seen(&other, at(102));
+    store.events_lost();
+    store.finish_dump(true, at(102));
+    // The first one's event was in the socket all the same.
+    store.destroyed(&entry(1, 100, 60, ESTABLISHED), 0, at(102));
+    assert_eq!(take(&mut store, 102).iter().map(|report| report.delta.packets).sum::<u64>(), 60);
+    // A dump that breaks off answers nothing.
+    store.begin_dump();
+    store.finish_dump(false, at(103));
+    assert!(take(&mut store, 103).is_empty());
+    dump(&mut store, &[], 104);
+    assert_eq!(take(&mut store, 104).iter().map(|report| report.delta.packets).sum::<u64>(), 50);
+    assert_eq!((store.len(), store.tally().ended_unheard, store.tally().born_and_dead), (0, 1, 0));
+    // From here on ends are waited for again.
+    dump(&mut store, &[entry(3, 104, 1, ESTABLISHED)], 105);
+    dump(&mut store, &[], 106);
+    assert!(take(&mut store, 106).is_empty());
 }
 
 #[test]
