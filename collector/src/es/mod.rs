@@ -7,6 +7,8 @@
 
 mod routes;
 
+mod admission;
+
 mod params;
 
 mod indices;
@@ -61,8 +63,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
 
+use self::admission::Admission;
 use self::aggs::work::Work;
 use self::contexts::Contexts;
 use self::error::EsError;
@@ -71,12 +73,11 @@ use crate::store::Store;
 
 /// The API of this store, to be mounted under `/es` (with `nest_service`, so that `/es/` is its root too).
 pub fn router(store: Arc<Store>) -> Router {
-    let shared = Arc::new(Shared {
-        engine: Arc::new(Engine { store, contexts: Contexts::default(), results: Results::default() }),
-        running: Semaphore::new(MOST_RUNNING),
-        waiting: AtomicUsize::new(0),
-    });
-    Router::new().fallback(serve).with_state(shared)
+    serving(Arc::new(Engine { store, contexts: Contexts::default(), results: Results::default() }))
+}
+
+fn serving(engine: Arc<Engine>) -> Router {
+    Router::new().fallback(serve).with_state(Arc::new(Shared { engine, admission: Admission::new() }))
 }
 
 /// What answers requests.
@@ -89,8 +90,7 @@ pub(crate) struct Engine {
 /// What all requests share.
 struct Shared {
     engine: Arc<Engine>,
-    running: Semaphore,
-    waiting: AtomicUsize,
+    admission: Admission,
 }
 
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
@@ -125,28 +125,13 @@ async fn answer(
     let begun = Instant::now();
     let deadline = begun + call.params.duration("timeout").unwrap_or(DEADLINE).min(DEADLINE);
 
-    if shared.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
-        shared.waiting.fetch_sub(1, Ordering::Relaxed);
-        return Err(EsError::new(
-            429,
-            "es_rejected_execution_exception",
-            format!("{MOST_WAITING} requests are waiting already"),
-        ));
-    }
-    let permit = tokio::time::timeout_at(deadline.into(), shared.running.acquire()).await;
-    shared.waiting.fetch_sub(1, Ordering::Relaxed);
-    let Ok(Ok(_permit)) = permit else {
-        return Err(EsError::new(
-            429,
-            "es_rejected_execution_exception",
-            "no search could begin before the deadline",
-        ));
-    };
+    let permit = shared.admission.enter(deadline).await?;
     // Dropped with this future when the client goes away; the thread then stops at its next check.
     let gone = GoneWhenDropped(Arc::new(AtomicBool::new(false)));
     let work = Work { deadline, cancelled: Arc::clone(&gone.0), buckets: AtomicUsize::new(0) };
     let engine = Arc::clone(&shared.engine);
     let answered = tokio::task::spawn_blocking(move || {
+        let _running = permit;
         routes::answer(&engine, &call, &work).map(IntoResponse::into_response)
     });
     let answered = answered.await.map_err(|error| {
@@ -177,10 +162,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"application/json"))
 }
 
-/// Searches that run at a time; each uses several threads itself.
-const MOST_RUNNING: usize = 2;
-/// Requests that wait for one of those.
-const MOST_WAITING: usize = 100;
 /// Longest request body: about a thousand times a big dashboard's.
 const MOST_BODY: usize = 16 << 20;
 /// Longest time of one request.

@@ -16,6 +16,7 @@ use crate::store::Options;
 const NOON: i64 = 1_795_348_800_000;
 
 struct Server {
+    engine: Arc<Engine>,
     router: Router,
     _folder: tempfile::TempDir,
 }
@@ -52,7 +53,9 @@ fn server() -> Server {
         }
         store.commit(&mut batch).unwrap();
     }
-    Server { router: Router::new().nest_service("/es", router(store)), _folder: folder }
+    let engine = Arc::new(Engine { store, contexts: Contexts::default(), results: Results::default() });
+    let router = Router::new().nest_service("/es", serving(Arc::clone(&engine)));
+    Server { engine, router, _folder: folder }
 }
 
 impl Server {
@@ -327,6 +330,27 @@ async fn refusals_have_elasticsearchs_types() {
     let (status, shown) = server.call(Method::GET, "/flow-2000.01.01/_search", "").await;
     assert_eq!((status, shown["error"]["type"].as_str()), (404, Some("index_not_found_exception")));
     assert_eq!(server.call(Method::PUT, "/flow-x", "").await.0, 400);
+}
+
+#[tokio::test]
+async fn a_search_ends_at_its_deadline_and_with_its_client() {
+    let server = server();
+    let body = json!({"aggs": {"a": {"terms": {"field": "ipfix.sourcePodName"}}}});
+    let (status, shown) = server.call(Method::POST, "/flow-*/_search?timeout=0ms", &body.to_string()).await;
+    assert_eq!((status, &shown["error"]["type"]), (504, &json!("timeout_exception")), "{shown}");
+
+    let call = routes::Call {
+        method: Method::POST,
+        path: params::path("/flow-*/_search"),
+        params: params::Params::of(&"/".parse().unwrap()).unwrap(),
+        body: body.to_string().into(),
+    };
+    let deadline = Instant::now() + DEADLINE;
+    for (gone, expected) in [(false, None), (true, Some("task_cancelled_exception"))] {
+        let work = Work { deadline, cancelled: Arc::new(gone.into()), buckets: AtomicUsize::new(0) };
+        let answer = routes::answer(&server.engine, &call, &work);
+        assert_eq!(answer.err().map(|error| error.kind), expected);
+    }
 }
 
 #[tokio::test]
