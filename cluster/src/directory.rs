@@ -135,6 +135,12 @@ impl Directory {
             || tables.cluster_ranges.iter().any(|range| range.contains(&address))
     }
 
+    /// Any network of Pods is known.
+    pub fn has_known_ranges(&self) -> bool {
+        let tables = self.read();
+        !tables.pod_ranges.is_empty() || !tables.cluster_ranges.is_empty()
+    }
+
     /// Grows with every change, so that what was made from the directory can be made anew.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)

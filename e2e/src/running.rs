@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use podflow_cli::local::{Agent, Collector, collector_address, embedded_store};
+use podflow_cluster::Inventory;
 use podflow_testbed::{Node, Shape, Testbed};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -28,6 +29,9 @@ pub struct Settings {
     pub store: String,
     /// The program of [`CollectorProcess`], where the collector is to be killed; else it runs in this process.
     pub collector: Option<PathBuf>,
+    /// Nobody knows from which networks Pods have their addresses, as in some clouds, and each agent knows the Pods of its
+    /// own Node alone, as over the Kubernetes API.
+    pub unknown_networks: bool,
 }
 
 impl Default for Settings {
@@ -38,6 +42,7 @@ impl Default for Settings {
             export_frequency: 2,
             store: String::new(),
             collector: None,
+            unknown_networks: false,
         }
     }
 }
@@ -50,6 +55,7 @@ pub struct Running {
     agents: Vec<Agent>,
     collector: Option<Collecting>,
     configuration: String,
+    unknown_networks: bool,
 }
 
 enum Collecting {
@@ -64,6 +70,9 @@ impl Running {
     /// When a part does not start.
     pub fn start(settings: &Settings) -> Result<Self> {
         let bed = Testbed::start(settings.shape.clone())?;
+        if settings.unknown_networks {
+            forget_networks(&bed)?;
+        }
         let runtime = Runtime::new()?;
         let store = match settings.store.as_str() {
             "" => embedded_store(&bed.folder().join("store")),
@@ -85,8 +94,14 @@ impl Running {
             collector_address(),
             settings.transport,
         );
-        let mut running =
-            Self { bed, runtime, agents: Vec::new(), collector: Some(collector), configuration };
+        let mut running = Self {
+            bed,
+            runtime,
+            agents: Vec::new(),
+            collector: Some(collector),
+            configuration,
+            unknown_networks: settings.unknown_networks,
+        };
         running.start_agents()?;
         running.until("every agent counts", || running.agents_count())?;
         Ok(running)
@@ -178,7 +193,11 @@ impl Running {
     pub fn start_agents(&mut self) -> Result<()> {
         for node in self.bed.nodes() {
             let configuration = self.configuration.replace("NODE", &node.name);
-            self.agents.push(Agent::start(&self.bed, node, &configuration)?);
+            let inventory = match self.unknown_networks {
+                false => self.bed.inventory_path(),
+                true => inventory_of(&self.bed, node),
+            };
+            self.agents.push(Agent::start_with(node, &configuration, inventory)?);
         }
         Ok(())
     }
@@ -243,6 +262,23 @@ impl Drop for Running {
             eprintln!("an agent had failed: {error:#}");
         }
     }
+}
+
+/// Takes the Pods' networks out of the inventory, and writes one more for each Node, with its own Pods alone.
+fn forget_networks(bed: &Testbed) -> Result<()> {
+    let mut whole = Inventory::read(&bed.inventory_path())?;
+    whole.nodes.iter_mut().for_each(|node| node.pod_cidrs.clear());
+    std::fs::write(bed.inventory_path(), whole.to_yaml()?)?;
+    for node in bed.nodes() {
+        let mut own = whole.clone();
+        own.pods.retain(|pod| *pod.node == *node.name);
+        std::fs::write(inventory_of(bed, node), own.to_yaml()?)?;
+    }
+    Ok(())
+}
+
+fn inventory_of(bed: &Testbed, node: &Node) -> PathBuf {
+    bed.folder().join(format!("{}.yml", node.name))
 }
 
 /// What one answer of the query API holds at most.

@@ -79,9 +79,31 @@ impl Names {
         };
         let verdict = match self.left_out(connection, &source, &destination, kind) {
             Some(left) => Verdict::Leave(left),
-            None => decide(&source, &destination, translated),
+            None => match decide(&source, &destination, translated) {
+                // What is taken for the outside may be a Pod of another Node. The collector, which knows all Pods, tells.
+                Verdict::Export(FlowType::ToExternal)
+                    if !self.knows_pods_beside(&source, original.source) =>
+                {
+                    Verdict::Export(FlowType::Unspecified)
+                }
+                Verdict::Export(FlowType::FromExternal)
+                    if !self.knows_pods_beside(&destination, endpoint.address) =>
+                {
+                    Verdict::Export(FlowType::Unspecified)
+                }
+                verdict => verdict,
+            },
         };
         Named { source, destination, service, verdict }
+    }
+
+    /// The networks are known from which the Pods of other Nodes have their addresses, as far as one can tell from what
+    /// is at this Node: where its own Pods' addresses lie outside of them, so may others'.
+    fn knows_pods_beside(&self, place: &Place, address: IpAddr) -> bool {
+        match place {
+            Place::LocalPod(_) => self.directory.is_in_known_range(address),
+            _ => self.directory.has_known_ranges(),
+        }
     }
 
     /// What is left out before it is asked whose it is.

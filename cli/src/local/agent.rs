@@ -1,6 +1,7 @@
 //! One agent of a Node: a thread inside the Node's namespace with a runtime of its own, so that all the
 //! sockets the agent opens, and the connections it reads, are that Node's.
 
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
@@ -24,8 +25,16 @@ impl Agent {
     /// # Errors
     /// When the configuration is refused, or no thread can be had. Later failures are told by [`Self::stop`].
     pub fn start(bed: &Testbed, node: &Node, configuration: &str) -> Result<Self> {
+        Self::start_with(node, configuration, bed.inventory_path())
+    }
+
+    /// As [`Self::start`], with names from any inventory.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(node: &Node, configuration: &str, inventory: PathBuf) -> Result<Self> {
         let config = Config::parse(configuration).context("the agent's configuration")?;
-        let options = RunOptions { inventory: Some(bed.inventory_path()), node_name: node.name.clone() };
+        let options = RunOptions { inventory: Some(inventory), node_name: node.name.clone() };
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         let (stopped, ends) = (stop.clone(), ended.clone().drop_guard());
         let thread = node.space.spawn("agent", move || {

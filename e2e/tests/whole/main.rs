@@ -23,6 +23,8 @@ mod decode;
 
 mod truth;
 
+mod both_sides;
+
 mod busy;
 
 mod scale;

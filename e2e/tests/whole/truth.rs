@@ -192,7 +192,7 @@ fn tuple(sent: &Sent) -> Tuple {
 
 /// A record's destination is the endpoint: the source of the replies. One port of a client may be at an endpoint directly
 /// and through a Service at the same time, so what was dialled is compared too.
-fn is_of(document: &Value, entry: &Entry) -> bool {
+pub(crate) fn is_of(document: &Value, entry: &Entry) -> bool {
     let through_service = entry.original.destination != entry.reply.source;
     let names_service = document["destinationServicePortName"].as_str().is_some_and(|name| !name.is_empty());
     let is = |address: &str, port: &str, end: SocketAddr| {
