@@ -17,6 +17,9 @@ const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries")
 /// How many documents an entry holds, by its number.
 const DOCUMENTS: TableDefinition<'_, u64, u64> = TableDefinition::new("documents");
 
+/// What of the file is kept in memory: a few entries, each of which is written once and read once.
+const CACHE_OCTETS: usize = 32 << 20;
+
 /// A bounded queue on disk.
 #[derive(Debug)]
 pub(crate) struct Spool {
@@ -53,7 +56,8 @@ impl Spool {
         let path = folder.join("spool.redb");
         let context = || format!("opening the spool {}", path.display());
         std::fs::create_dir_all(folder).with_context(context)?;
-        let database = Database::create(&path).with_context(context)?;
+        let database =
+            Database::builder().set_cache_size(CACHE_OCTETS).create(&path).with_context(context)?;
         let state = read_state(&database).with_context(context)?;
         Ok(Self { database, path, limits, state: Mutex::new(state) })
     }
