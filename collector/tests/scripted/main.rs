@@ -10,4 +10,5 @@ mod server;
 mod access;
 mod indices;
 mod kibana;
+mod limits;
 mod troubles;

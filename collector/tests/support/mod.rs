@@ -120,8 +120,13 @@ impl Running {
 
     /// Waits until the status satisfies `wanted`, or fails with the last one.
     pub async fn until(&self, what: &str, wanted: impl Fn(&Json) -> bool) -> Json {
+        self.until_within(what, 600, wanted).await
+    }
+
+    /// The same with so many questions, 50 ms apart.
+    pub async fn until_within(&self, what: &str, questions: u32, wanted: impl Fn(&Json) -> bool) -> Json {
         let mut status = Json::Null;
-        for _ in 0..600 {
+        for _ in 0..questions {
             status = self.status().await;
             if wanted(&status) {
                 return status;
