@@ -96,6 +96,31 @@ impl<'a> Reader<'a> {
         };
         self.take(length, "field")
     }
+
+    /// Leaves out so many octets; `None` where there are fewer.
+    #[inline]
+    pub(crate) fn skip(&mut self, octets: usize) -> Option<()> {
+        let (_, rest) = self.rest.split_at_checked(octets)?;
+        self.rest = rest;
+        self.offset += octets;
+        Some(())
+    }
+
+    /// The octets of one field of a record that was measured before: as [`Self::field`], without a word on what is wrong.
+    #[inline]
+    pub(crate) fn measured(&mut self, length: u16) -> Option<&'a [u8]> {
+        let (length, before) = match (length, self.rest) {
+            (VARIABLE_LENGTH, [255, high, low, ..]) => (usize::from(u16::from_be_bytes([*high, *low])), 3),
+            (VARIABLE_LENGTH, [255, ..] | []) => return None,
+            (VARIABLE_LENGTH, [short, ..]) => (usize::from(*short), 1),
+            (fixed, _) => (usize::from(fixed), 0),
+        };
+        let (_, rest) = self.rest.split_at_checked(before)?;
+        let (taken, rest) = rest.split_at_checked(length)?;
+        self.rest = rest;
+        self.offset += before + length;
+        Some(taken)
+    }
 }
 
 /// The field length that says "each record carries its own" (RFC 7011 section 7).

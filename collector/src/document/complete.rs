@@ -49,15 +49,15 @@ impl Output for Fields<'_> {
         self.names[end as usize] = self.joined(parts);
     }
 
-    fn unsigned(&mut self, key: Key, number: u64) {
+    fn unsigned(&mut self, key: &'static Key, number: u64) {
         self.fields.push((Cow::Borrowed(key.name), Value::Unsigned(number)));
     }
 
-    fn address(&mut self, key: Key, address: IpAddr) {
+    fn address(&mut self, key: &'static Key, address: IpAddr) {
         self.fields.push((Cow::Borrowed(key.name), Value::Address(address)));
     }
 
-    fn text(&mut self, key: Key, parts: &[Part<'_>]) {
+    fn text(&mut self, key: &'static Key, parts: &[Part<'_>]) {
         let text = match parts {
             [Part::Plain(word)] => Cow::Borrowed(*word),
             parts => Cow::Owned(self.joined(parts)),

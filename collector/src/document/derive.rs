@@ -15,12 +15,12 @@ pub(crate) trait Output {
     /// Keeps the name of an end of the flow, of which several fields are made.
     fn name(&mut self, end: End, parts: &[Part<'_>]);
 
-    fn unsigned(&mut self, key: Key, number: u64);
+    fn unsigned(&mut self, key: &'static Key, number: u64);
 
-    fn address(&mut self, key: Key, address: IpAddr);
+    fn address(&mut self, key: &'static Key, address: IpAddr);
 
     /// A text of several parts.
-    fn text(&mut self, key: Key, parts: &[Part<'_>]);
+    fn text(&mut self, key: &'static Key, parts: &[Part<'_>]);
 }
 
 /// An end of a flow.
@@ -123,14 +123,14 @@ pub(crate) fn derive(facts: &impl Facts, exporter: Exporter<'_>, out: &mut impl 
     }
 }
 
-fn sum(out: &mut impl Output, key: Key, forward: Option<u64>, reverse: Option<u64>) {
+fn sum(out: &mut impl Output, key: &'static Key, forward: Option<u64>, reverse: Option<u64>) {
     if forward.is_some() || reverse.is_some() {
         // Both are at most 2^63 - 1, and so is what is stored.
         out.unsigned(key, forward.unwrap_or(0).saturating_add(reverse.unwrap_or(0)).min(i64::MAX as u64));
     }
 }
 
-fn word(out: &mut impl Output, key: Key, word: Option<&'static str>) {
+fn word(out: &mut impl Output, key: &'static Key, word: Option<&'static str>) {
     if let Some(word) = word {
         out.text(key, &[Part::Plain(word)]);
     }

@@ -109,14 +109,32 @@ fn float(number: f64, out: &mut Vec<u8>) {
 pub(super) fn address(ip: IpAddr, out: &mut Vec<u8>) {
     match ip {
         IpAddr::V4(ip) => {
-            for (place, octet) in ip.octets().into_iter().enumerate() {
-                if place > 0 {
-                    out.push(b'.');
-                }
-                unsigned(u64::from(octet), out);
+            let start = out.len();
+            out.extend_from_slice(&[0; 16]);
+            let Some(text) = out.get_mut(start..start + 16) else { return };
+            let mut end = 0;
+            for octet in ip.octets() {
+                // Three digits and a dot at most, of which the next octet overwrites what is too much.
+                let (digits, length) = OCTETS[usize::from(octet)];
+                text[end..end + 4].copy_from_slice(&digits);
+                end += usize::from(length);
             }
+            out.truncate(start + end - 1);
         }
         IpAddr::V6(ip) => write!(out, "{ip}").unwrap_or_default(),
+    }
+}
+
+/// Appends the first `length` octets of `from`. Of short ones it copies `SHORT` where there are as many, which is no call.
+#[inline]
+pub(super) fn beginning<const SHORT: usize>(from: &[u8], length: usize, out: &mut Vec<u8>) {
+    match from.first_chunk::<SHORT>() {
+        Some(chunk) if length <= SHORT => {
+            let end = out.len() + length;
+            out.extend_from_slice(chunk);
+            out.truncate(end);
+        }
+        _ => out.extend_from_slice(from.get(..length).unwrap_or_default()),
     }
 }
 
@@ -147,14 +165,22 @@ pub(super) fn escaped(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Whether nothing of a text needs an escape; eight octets at a time.
+/// Whether nothing of a text needs an escape; eight octets at a time, of which the last may be among those before.
+#[inline]
 pub(super) fn all_plain(text: &[u8]) -> bool {
-    let (words, rest) = text.as_chunks::<8>();
-    let mut odd = 0;
-    for word in words {
-        odd |= odd_octets(u64::from_le_bytes(*word));
-    }
-    odd == 0 && rest.iter().all(|octet| is_plain(*octet))
+    let odd = match (text.last_chunk::<8>(), text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        (Some(last), ..) => {
+            let words = text.as_chunks::<8>().0.iter();
+            words.fold(0, |odd, word| odd | odd_octets(u64::from_le_bytes(*word)))
+                | odd_octets(u64::from_le_bytes(*last))
+        }
+        (None, Some(first), Some(last)) => {
+            let word = u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last));
+            odd_octets(word)
+        }
+        _ => return text.iter().all(|octet| is_plain(*octet)),
+    };
+    odd == 0
 }
 
 /// Not zero when one of eight octets is below 0x20, `"` or `\\`.
@@ -174,6 +200,24 @@ const fn odd_octets(word: u64) -> u64 {
 const fn is_plain(octet: u8) -> bool {
     octet >= 0x20 && octet != b'"' && octet != b'\\'
 }
+
+/// The digits of every octet and a dot, and how many that are.
+const OCTETS: [([u8; 4], u8); 256] = {
+    let mut table = [(*b"0.  ", 2); 256];
+    let mut octet = 1_u8;
+    loop {
+        let digits = [b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10];
+        table[octet as usize] = match octet {
+            100.. => ([digits[0], digits[1], digits[2], b'.'], 4),
+            10.. => ([digits[1], digits[2], b'.', b' '], 3),
+            _ => ([digits[2], b'.', b' ', b' '], 2),
+        };
+        if octet == 255 {
+            break table;
+        }
+        octet += 1;
+    }
+};
 
 const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
 2021222324252627282930313233343536373839\
@@ -228,12 +272,37 @@ mod tests {
     }
 
     #[test]
-    fn every_octet_that_needs_an_escape_is_found_at_every_place() {
-        for place in 0..20 {
-            for octet in 0..=255 {
-                let mut text = [b'a'; 20];
-                text[place] = octet;
-                assert_eq!(all_plain(&text), is_plain(octet), "{octet:#x} at {place}");
+    fn every_octet_that_needs_an_escape_is_found_at_every_place_of_texts_of_every_length() {
+        assert!(all_plain(b""));
+        for length in 1..20 {
+            for place in 0..length {
+                for octet in 0..=255 {
+                    let mut text = vec![b'a'; length];
+                    text[place] = octet;
+                    assert_eq!(all_plain(&text), is_plain(octet), "{octet:#x} at {place} of {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_text_and_no_more() {
+        for length in 0..8 {
+            let mut out = b"before".to_vec();
+            beginning::<4>(b"01234567", length, &mut out);
+            beginning::<16>(b"01234567", length, &mut out);
+            assert_eq!(out, [b"before", &b"01234567"[..length], &b"01234567"[..length]].concat());
+        }
+    }
+
+    #[test]
+    fn every_octet_at_every_place_of_an_address() {
+        for octet in 0..=255_u8 {
+            for other in [0, 7, 42, 255] {
+                for octets in [[octet, other, other, octet], [other, octet, octet, other]] {
+                    let ip = IpAddr::from(octets);
+                    assert_eq!(text(&Value::Address(ip)), format!("\"{ip}\""));
+                }
             }
         }
     }

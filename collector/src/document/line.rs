@@ -9,12 +9,12 @@ use std::net::IpAddr;
 use podflow_ipfix::collect::DataRecord;
 
 use super::derive::{End, Exporter, Output, Part, derive};
-use super::keys::Key;
+use super::keys::{Key, key};
 use super::lookups::Lookups;
 use super::model::DocumentId;
 use super::names::{FILLED, Filled, Members, Naming, find};
 use super::plan::{Kind, Plan, Step};
-use super::record::{Named, PLAIN_TEXT, Wire, address};
+use super::record::{Named, Span, Wire};
 use super::shape::{self, Adjustments, Origin, Window};
 use super::time::{DateText, LAST_MILLISECOND};
 use super::{json, time};
@@ -36,7 +36,14 @@ pub(crate) struct Lines {
     values: Vec<u64>,
     head: Head,
     dates: DateText,
-    names: [Vec<u8>; 2],
+    names: [Name; 2],
+}
+
+/// The name of an end of a flow; there is always room for a copy of [`SHORT_NAME`] octets, whatever its length is.
+#[derive(Debug, Default)]
+struct Name {
+    octets: Vec<u8>,
+    length: usize,
 }
 
 /// How a document of a message begins.
@@ -77,20 +84,20 @@ impl Lines {
         begin(timestamp, wire.id(), out);
         out.extend_from_slice(self.head.text(timestamp, origin));
         let named = Named::of(&wire, &findings);
-        let mut line = Line { out, dates: &mut self.dates, names: &mut self.names };
+        let mut line = Line { out, dates: &mut self.dates, names: &mut self.names, plain: named.plain };
         if !line.fields(&named, record, &mut adjustments) {
             out.truncate(unwritten);
             return Lined::NotPlain;
         }
         if let Some(interval) = origin.sampling.filter(|_| !plan.has_sampling) {
-            line.out.extend_from_slice(b",\"samplingInterval\":");
+            key!("samplingInterval").write(line.out);
             json::unsigned(interval, line.out);
         }
         if outside {
             adjustments.outside_window = 1;
             let export = i64::try_from(origin.export_ms).unwrap_or(i64::MAX);
             if export <= LAST_MILLISECOND {
-                line.out.extend_from_slice(b",\"exportTime\":");
+                key!("exportTime").write(line.out);
                 line.date(export);
             }
         }
@@ -98,7 +105,7 @@ impl Lines {
             if let Some(value) = value
                 && !wire.has(role)
             {
-                line.out.extend_from_slice(findings.field(key, &value).json.as_bytes());
+                findings.field(key, &value).write(line.out);
                 line.filled(value);
             }
         }
@@ -133,17 +140,18 @@ impl Head {
 struct Line<'l> {
     out: &'l mut Vec<u8>,
     dates: &'l mut DateText,
-    names: &'l mut [Vec<u8>; 2],
+    names: &'l mut [Name; 2],
+    /// Whether no text that comes here needs an escape.
+    plain: bool,
 }
 
 impl Line<'_> {
     /// The record's own fields, with what the directory has in their place; false where a value cannot stand.
     fn fields(&mut self, named: &Named<'_>, record: &DataRecord<'_>, adjustments: &mut Adjustments) -> bool {
         let wire = named.wire;
-        let fields = wire.plan.steps.iter().zip(wire.values).zip(record.octet_fields());
-        for ((step, value), (field, octets)) in fields {
-            if let Some(place) = step.filled {
-                if let Some(filled) = named.filled[usize::from(place)]
+        for (place, (step, value)) in wire.plan.steps.iter().zip(wire.values).enumerate() {
+            if let Some(of) = step.filled {
+                if let Some(filled) = named.filled[usize::from(of)]
                     && step.role.is_some_and(|role| wire.has(role))
                 {
                     step.write_key(self.out);
@@ -151,7 +159,7 @@ impl Line<'_> {
                     continue;
                 }
                 // These have no quote in their key: what fills them may be of another kind.
-                self.unfilled(step, *value, octets);
+                self.unfilled(wire, step, *value);
                 continue;
             }
             match step.kind {
@@ -167,11 +175,11 @@ impl Line<'_> {
                 }
                 Kind::Text => {
                     step.write_key(self.out);
-                    self.text_octets(*value, octets);
+                    self.text_of(wire, *value);
                     self.out.push(b'"');
                 }
                 Kind::Ipv4 | Kind::Ipv6 => {
-                    let Some(address) = address(octets) else { return false };
+                    let Some(address) = wire.address_of(step.kind, *value) else { return false };
                     if step.keeps_zero || !address.is_unspecified() {
                         step.write_key(self.out);
                         json::address(address, self.out);
@@ -179,6 +187,9 @@ impl Line<'_> {
                     }
                 }
                 Kind::Other => {
+                    let Some(field) = record.template().fields().get(place) else { return false };
+                    let span = Span::unpacked(*value);
+                    let Some(octets) = wire.from(span).get(..span.length) else { return false };
                     let value = record.value(field, octets);
                     if let Some(value) = shape::converted(field.key, value, adjustments) {
                         step.write_key(self.out);
@@ -191,16 +202,16 @@ impl Line<'_> {
     }
 
     /// A field that the directory could have filled, and did not.
-    fn unfilled(&mut self, step: &Step, value: u64, octets: &[u8]) {
+    fn unfilled(&mut self, wire: &Wire<'_>, step: &Step, value: u64) {
         match step.kind {
             Kind::Text => {
                 step.write_key(self.out);
                 self.out.push(b'"');
-                self.text_octets(value, octets);
+                self.text_of(wire, value);
                 self.out.push(b'"');
             }
             Kind::Ipv4 | Kind::Ipv6 => {
-                if let Some(address) = address(octets)
+                if let Some(address) = wire.address_of(step.kind, value)
                     && (step.keeps_zero || !address.is_unspecified())
                 {
                     step.write_key(self.out);
@@ -219,11 +230,13 @@ impl Line<'_> {
     }
 
     /// A text of the record, of which is known whether it is plain.
-    fn text_octets(&mut self, value: u64, octets: &[u8]) {
-        if value == PLAIN_TEXT {
-            self.out.extend_from_slice(octets);
+    fn text_of(&mut self, wire: &Wire<'_>, value: u64) {
+        let span = Span::unpacked(value);
+        let octets = wire.from(span);
+        if span.plain {
+            json::beginning::<SHORT_TEXT>(octets, span.length, self.out);
         } else {
-            json::escaped(octets, self.out);
+            json::escaped(octets.get(..span.length).unwrap_or_default(), self.out);
         }
     }
 
@@ -243,7 +256,11 @@ impl Line<'_> {
 
     fn quoted(&mut self, text: &[u8]) {
         self.out.push(b'"');
-        json::escaped(text, self.out);
+        if self.plain {
+            self.out.extend_from_slice(text);
+        } else {
+            json::escaped(text, self.out);
+        }
         self.out.push(b'"');
     }
 
@@ -256,10 +273,11 @@ impl Line<'_> {
 
 impl Output for Line<'_> {
     fn name(&mut self, end: End, parts: &[Part<'_>]) {
-        let name = &mut self.names[end as usize];
+        let Name { octets: name, length } = &mut self.names[end as usize];
         name.clear();
         for part in parts {
             match part {
+                Part::Text(text) if self.plain => name.extend_from_slice(text.as_bytes()),
                 Part::Text(text) => json::escaped(text.as_bytes(), name),
                 Part::Plain(text) => name.extend_from_slice(text.as_bytes()),
                 Part::Number(number) => json::unsigned(*number, name),
@@ -268,23 +286,27 @@ impl Output for Line<'_> {
                 Part::Name(_) => {}
             }
         }
+        *length = name.len();
+        if *length < SHORT_NAME {
+            name.resize(SHORT_NAME, 0);
+        }
     }
 
     #[inline]
-    fn unsigned(&mut self, key: Key, number: u64) {
-        self.out.extend_from_slice(key.json.as_bytes());
+    fn unsigned(&mut self, key: &'static Key, number: u64) {
+        key.write(self.out);
         json::unsigned(number, self.out);
     }
 
     #[inline]
-    fn address(&mut self, key: Key, address: IpAddr) {
-        self.out.extend_from_slice(key.json.as_bytes());
+    fn address(&mut self, key: &'static Key, address: IpAddr) {
+        key.write(self.out);
         self.quoted_address(address);
     }
 
     #[inline]
-    fn text(&mut self, key: Key, parts: &[Part<'_>]) {
-        self.out.extend_from_slice(key.json.as_bytes());
+    fn text(&mut self, key: &'static Key, parts: &[Part<'_>]) {
+        key.write(self.out);
         self.out.push(b'"');
         self.parts(parts);
         self.out.push(b'"');
@@ -292,15 +314,26 @@ impl Output for Line<'_> {
 }
 
 impl Line<'_> {
+    #[inline]
     fn parts(&mut self, parts: &[Part<'_>]) {
         for part in parts {
             match part {
+                Part::Text(text) if self.plain => self.out.extend_from_slice(text.as_bytes()),
                 Part::Text(text) => json::escaped(text.as_bytes(), self.out),
                 Part::Plain(text) => self.out.extend_from_slice(text.as_bytes()),
                 Part::Number(number) => json::unsigned(*number, self.out),
                 Part::Address(address) => json::address(*address, self.out),
-                Part::Name(end) => self.out.extend_from_slice(&self.names[*end as usize]),
+                Part::Name(end) => {
+                    let Name { octets, length } = &self.names[*end as usize];
+                    json::beginning::<SHORT_NAME>(octets, *length, self.out);
+                }
             }
         }
     }
 }
+
+/// Longer than most texts of a record.
+const SHORT_TEXT: usize = 32;
+
+/// Longer than most names of Pods with their namespace.
+const SHORT_NAME: usize = 64;

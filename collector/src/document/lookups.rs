@@ -10,11 +10,17 @@ use std::sync::Arc;
 
 use podflow_cluster::{Directory, Owner, ServicePortName};
 
+use super::json;
+
 /// What is known of an address at a time.
 #[derive(Clone, Debug)]
 pub(crate) enum Whose {
     /// Somebody's.
-    Owned(Owner),
+    Owned {
+        owner: Owner,
+        /// Whether no name of it needs an escape in JSON.
+        plain: bool,
+    },
     /// Of the cluster, and nobody knows whose.
     Unnamed,
     /// Not of the cluster.
@@ -87,7 +93,7 @@ impl Lookups {
             || {
                 let (owner, span) = directory.owner_in_span(address, start_ms, end_ms);
                 let whose = match owner {
-                    Some(owner) => Whose::Owned(owner),
+                    Some(owner) => Whose::Owned { plain: is_plain(&owner), owner },
                     None if directory.is_in_cluster(address) => Whose::Unnamed,
                     None => Whose::Outside,
                 };
@@ -163,6 +169,14 @@ impl<K: PartialEq, A> Slots<K, A> {
     }
 }
 
+fn is_plain(owner: &Owner) -> bool {
+    let plain = |name: &str| json::all_plain(name.as_bytes());
+    match owner {
+        Owner::Pod(pod) => plain(&pod.name) && plain(&pod.namespace) && plain(&pod.node),
+        Owner::Node(node) => plain(&node.name),
+    }
+}
+
 /// Mixes an address upwards.
 fn spread(address: IpAddr) -> u64 {
     match address {
@@ -193,8 +207,8 @@ mod tests {
         lookups.refresh();
         let slot = lookups.find(Side::Source, address.parse().unwrap(), start, start);
         match lookups.whose(Side::Source, slot) {
-            Whose::Owned(Owner::Pod(pod)) => pod.name.to_string(),
-            Whose::Owned(Owner::Node(node)) => node.name.to_string(),
+            Whose::Owned { owner: Owner::Pod(pod), .. } => pod.name.to_string(),
+            Whose::Owned { owner: Owner::Node(node), .. } => node.name.to_string(),
             Whose::Unnamed => "unnamed".to_owned(),
             Whose::Outside => "outside".to_owned(),
         }

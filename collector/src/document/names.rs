@@ -15,6 +15,7 @@ use podflow_cluster::{Directory, Owner, ServicePortName};
 use podflow_flow::record::{antrea_observation_domain, observation_domain};
 
 use super::facts::Facts;
+use super::json;
 use super::keys::{Key, key};
 use super::lookups::{Lookups, Side, Slot, Whose};
 use super::model::Value;
@@ -49,7 +50,16 @@ pub struct Members {
 pub(crate) struct Member {
     /// Its Node, where that is known.
     pub(crate) node: Option<Arc<str>>,
+    /// Whether the Node's name needs no escape in JSON.
+    plain: bool,
     agent: Agent,
+}
+
+impl Member {
+    fn new(node: Option<&Arc<str>>, agent: Agent) -> Self {
+        let plain = node.is_none_or(|node| json::all_plain(node.as_bytes()));
+        Self { node: node.map(Arc::clone), plain, agent }
+    }
 }
 
 /// Whose agent an exporter is.
@@ -81,8 +91,8 @@ impl Members {
             let member = self.ours.get(&domain).or_else(|| self.antreas.get(&domain)).cloned();
             let in_networks = || {
                 self.networks.iter().find(|network| network.contains(&exporter))?;
-                let node = directory.node_with_address(exporter).map(|node| Arc::clone(&node.name));
-                Some(Member { node, agent: Agent::Listed })
+                let node = directory.node_with_address(exporter);
+                Some(Member::new(node.as_ref().map(|node| &node.name), Agent::Listed))
             };
             self.last = Some((domain, exporter, member.or_else(in_networks)));
         }
@@ -99,7 +109,7 @@ impl Members {
         self.ours.clear();
         self.antreas.clear();
         for node in directory.nodes() {
-            let member = |agent| Member { node: Some(Arc::clone(&node.name)), agent };
+            let member = |agent| Member::new(Some(&node.name), agent);
             self.ours.insert(observation_domain(&self.cluster, &node.name), member(Agent::Ours));
             self.antreas.insert(antrea_observation_domain(&node.name), member(Agent::Antreas));
         }
@@ -114,6 +124,8 @@ pub(crate) struct Findings<'c> {
     pub(crate) member: Option<&'c Member>,
     /// The exporter is Antrea's agent on the destination's Node, and the source is on another.
     pub(crate) destination_copy: bool,
+    /// Whether no name in here needs an escape in JSON.
+    pub(crate) plain: bool,
     source: Option<&'c Owner>,
     destination: Option<&'c Owner>,
     service: Option<(&'c ServicePortName, IpAddr)>,
@@ -129,7 +141,7 @@ pub(crate) enum Filled<'c> {
 
 /// The roles that the directory has values for, and the document fields that those go to; in the order in which
 /// fields that the record lacks are added.
-pub(crate) const FILLED: [(Role, Key); 9] = [
+pub(crate) const FILLED: [(Role, &Key); 9] = [
     (Role::SourcePodName, key!("sourcePodName")),
     (Role::SourcePodNamespace, key!("sourcePodNamespace")),
     (Role::SourceNode, key!("sourceNodeName")),
@@ -142,34 +154,42 @@ pub(crate) const FILLED: [(Role, Key); 9] = [
 ];
 
 /// Where an IPv6 ClusterIP goes.
-const CLUSTER_IP_V6: Key = key!("destinationClusterIPv6");
+const CLUSTER_IP_V6: &Key = key!("destinationClusterIPv6");
 
 impl<'c> Findings<'c> {
-    /// What there is to fill in for a role; it takes the place of what the record says.
-    pub(crate) fn filled(&self, role: Role) -> Option<Filled<'c>> {
+    /// What there is to fill in, in the order of [`FILLED`]; it takes the place of what the record says.
+    pub(crate) fn filled(&self) -> [Option<Filled<'c>>; FILLED.len()] {
         let text = |text: &'c str| Some(Filled::Text(text)).filter(|_| !text.is_empty());
-        let pod = |owner: Option<&'c Owner>| match owner {
-            Some(Owner::Pod(pod)) => Some(pod),
-            _ => None,
+        let end = |owner: Option<&'c Owner>| match owner {
+            Some(Owner::Pod(pod)) => [text(&pod.name), text(&pod.namespace), text(&pod.node)],
+            Some(Owner::Node(node)) => [None, None, text(&node.name)],
+            None => [None; 3],
         };
-        match role {
-            Role::SourcePodName => text(&pod(self.source)?.name),
-            Role::SourcePodNamespace => text(&pod(self.source)?.namespace),
-            Role::SourceNode => text(self.source?.node_name()),
-            Role::DestinationPodName => text(&pod(self.destination)?.name),
-            Role::DestinationPodNamespace => text(&pod(self.destination)?.namespace),
-            Role::DestinationNode => text(self.destination?.node_name()),
-            Role::ServicePortName => text(&self.service?.0.name),
-            Role::ServicePort => self.service.map(|(service, _)| Filled::Number(service.port.into())),
-            Role::ClusterIp => {
-                self.service.filter(|(service, _)| service.by_cluster_ip).map(|(_, ip)| Filled::Address(ip))
-            }
-            _ => None,
-        }
+        let [source_pod, source_namespace, source_node] = end(self.source);
+        let [destination_pod, destination_namespace, destination_node] = end(self.destination);
+        let [service_name, service_port, cluster_ip] = match self.service {
+            Some((service, ip)) => [
+                text(&service.name),
+                Some(Filled::Number(service.port.into())),
+                Some(Filled::Address(ip)).filter(|_| service.by_cluster_ip),
+            ],
+            None => [None; 3],
+        };
+        [
+            source_pod,
+            source_namespace,
+            source_node,
+            destination_pod,
+            destination_namespace,
+            destination_node,
+            service_name,
+            service_port,
+            cluster_ip,
+        ]
     }
 
     /// The field that a value goes to where the record has none for its role.
-    pub(crate) const fn field(&self, key: Key, value: &Filled<'_>) -> Key {
+    pub(crate) const fn field(&self, key: &'static Key, value: &Filled<'_>) -> &'static Key {
         match value {
             Filled::Address(IpAddr::V6(_)) => CLUSTER_IP_V6,
             _ => key,
@@ -188,6 +208,7 @@ pub(crate) fn find<'c>(
         naming: Naming::Complete,
         member: None,
         destination_copy: false,
+        plain: true,
         source: None,
         destination: None,
         service: None,
@@ -203,13 +224,16 @@ pub(crate) fn find<'c>(
     let destination = destination.map(|slot| lookups.whose(Side::Destination, slot));
     let service = service.and_then(|(slot, address)| Some((lookups.service(slot)?, address)));
     let owner = |whose: Option<&'c Whose>| match whose {
-        Some(Whose::Owned(owner)) => Some(owner),
-        _ => None,
+        Some(Whose::Owned { owner, plain }) => (Some(owner), *plain),
+        _ => (None, true),
     };
+    let ((from, from_plain), (to, to_plain)) = (owner(source), owner(destination));
+    let service_plain = service.is_none_or(|(service, _)| json::all_plain(service.name.as_bytes()));
     let findings = Findings {
         member: Some(member),
-        source: owner(source),
-        destination: owner(destination),
+        plain: member.plain && from_plain && to_plain && service_plain,
+        source: from,
+        destination: to,
         service,
         ..nothing
     };
@@ -287,8 +311,8 @@ pub(crate) fn fill(draft: &mut Draft<'_>, members: &mut Members, lookups: &mut L
         draft.destination_copy |= findings.destination_copy;
         draft.exporter_node = member.node.clone();
     }
-    for (role, key) in FILLED {
-        if let Some(value) = findings.filled(role) {
+    for ((role, key), value) in FILLED.into_iter().zip(findings.filled()) {
+        if let Some(value) = value {
             draft.put(role, findings.field(key, &value), value);
         }
     }
@@ -297,7 +321,7 @@ pub(crate) fn fill(draft: &mut Draft<'_>, members: &mut Members, lookups: &mut L
 
 impl Draft<'_> {
     /// Puts a value where the role's field is, or adds the field.
-    fn put(&mut self, role: Role, key: Key, value: Filled<'_>) {
+    fn put(&mut self, role: Role, key: &'static Key, value: Filled<'_>) {
         let value = match value {
             Filled::Text(text) => Value::String(Cow::Owned(text.to_owned())),
             Filled::Number(number) => Value::Unsigned(number),

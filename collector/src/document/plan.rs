@@ -11,7 +11,9 @@ use podflow_ipfix::data_type::DataType;
 use podflow_ipfix::message::Version;
 use podflow_ipfix::template::{CompiledTemplate, TemplateField};
 
+use super::keys::KeyText;
 use super::names::FILLED;
+use super::record;
 use super::role::{ROLES, Role};
 use super::shape;
 
@@ -31,34 +33,31 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) kind: Kind,
+    /// Octets in each record, as [`TemplateField::length`].
+    pub(crate) length: u16,
     pub(crate) role: Option<Role>,
     /// Whether the field stays although its address is all zeroes.
     pub(crate) keeps_zero: bool,
     /// Where in [`FILLED`] its role stands.
     pub(crate) filled: Option<u8>,
+    /// Where a record read keeps the text or the address of its role.
+    pub(crate) kept: Option<u8>,
     key: StepKey,
 }
 
 /// `,"name":` and, before what is always quoted, the quote.
 #[derive(Debug)]
 enum StepKey {
-    /// With its length, so that all of it is copied at once.
-    Short([u8; SHORT_KEY], u8),
+    Short(KeyText),
     Long(Box<[u8]>),
 }
-
-const SHORT_KEY: usize = 32;
 
 impl Step {
     /// Appends the key.
     #[inline]
     pub(crate) fn write_key(&self, out: &mut Vec<u8>) {
         match &self.key {
-            StepKey::Short(key, length) => {
-                let end = out.len() + usize::from(*length);
-                out.extend_from_slice(key);
-                out.truncate(end);
-            }
+            StepKey::Short(key) => key.write(out),
             StepKey::Long(key) => out.extend_from_slice(key),
         }
     }
@@ -66,14 +65,7 @@ impl Step {
 
 impl StepKey {
     fn new(key: Vec<u8>) -> Self {
-        let mut short = [0; SHORT_KEY];
-        match (short.get_mut(..key.len()), u8::try_from(key.len())) {
-            (Some(place), Ok(length)) => {
-                place.copy_from_slice(&key);
-                Self::Short(short, length)
-            }
-            _ => Self::Long(key.into()),
-        }
+        KeyText::new(&key).map_or_else(|| Self::Long(key.into()), Self::Short)
     }
 }
 
@@ -126,7 +118,15 @@ impl Plan {
             plan.has_sampling |= field.name == shape::SAMPLING_INTERVAL;
             plan.has_other_counters |= field.name.ends_with(shape::OF_DESTINATION_NODE);
             let keeps_zero = shape::keeps_zero_address(field.key);
-            plan.steps.push(Step { kind, role, keeps_zero, filled, key: StepKey::new(key) });
+            plan.steps.push(Step {
+                kind,
+                length: field.length,
+                role,
+                keeps_zero,
+                filled,
+                kept: role.and_then(|role| record::place(kind, role)),
+                key: StepKey::new(key),
+            });
         }
         Some(plan)
     }

@@ -19,10 +19,13 @@ use super::time::LAST_MILLISECOND;
 pub(crate) struct Wire<'r> {
     pub(crate) plan: &'r Plan,
     origin: &'r Origin,
-    /// The fields' values: numbers, milliseconds of dates, whether a text is plain.
+    octets: &'r [u8],
+    /// The fields' values: numbers, milliseconds of dates, IPv4 addresses; of all others, where they stand ([`Span`]).
     pub(crate) values: &'r [u64],
     texts: [&'r str; TEXTS],
     addresses: [Option<IpAddr>; ADDRESSES],
+    /// Whether none of these texts needs an escape.
+    plain: bool,
 }
 
 impl<'r> Wire<'r> {
@@ -36,28 +39,59 @@ impl<'r> Wire<'r> {
         values.clear();
         let mut texts = [""; TEXTS];
         let mut addresses = [None; ADDRESSES];
-        for (step, (_, octets)) in plan.steps.iter().zip(record.octet_fields()) {
+        let mut all_plain = true;
+        let mut fields = record.field_octets();
+        for step in &plan.steps {
+            let (start, octets) = fields.take(step.length)?;
+            let span = |plain| Span { start, length: octets.len(), plain }.packed();
             values.push(match step.kind {
                 Kind::Unsigned => Some(number(octets)).filter(|number| *number <= i64::MAX as u64)?,
                 Kind::Seconds => number(octets).checked_mul(1000).filter(is_date)?,
                 Kind::Milliseconds => Some(number(octets)).filter(is_date)?,
                 Kind::Text => {
-                    let text = std::str::from_utf8(octets).ok()?;
-                    if let Some(place) = step.role.and_then(text_place) {
-                        texts[place] = text;
+                    // Half of all texts are empty.
+                    let mut plain = true;
+                    if !octets.is_empty() {
+                        let text = std::str::from_utf8(octets).ok()?;
+                        plain = json::all_plain(octets);
+                        all_plain &= plain;
+                        if let Some(place) = step.kept {
+                            texts[usize::from(place)] = text;
+                        }
                     }
-                    if json::all_plain(octets) { PLAIN_TEXT } else { 0 }
+                    span(plain)
                 }
-                Kind::Ipv4 | Kind::Ipv6 => {
-                    if let Some(place) = step.role.and_then(address_place) {
-                        addresses[place] = address(octets);
+                Kind::Ipv4 => {
+                    let bits = u32::from_be_bytes(<[u8; 4]>::try_from(octets).ok()?);
+                    if let Some(place) = step.kept {
+                        addresses[usize::from(place)] = Some(Ipv4Addr::from_bits(bits).into());
                     }
-                    0
+                    bits.into()
                 }
-                Kind::Other | Kind::Padding => 0,
+                Kind::Ipv6 => {
+                    if let Some(place) = step.kept {
+                        addresses[usize::from(place)] = ipv6(octets);
+                    }
+                    span(false)
+                }
+                Kind::Other => span(false),
+                Kind::Padding => 0,
             });
         }
-        (values.len() == plan.steps.len()).then_some(Self { plan, origin, values, texts, addresses })
+        Some(Self { plan, origin, octets: record.octets(), values, texts, addresses, plain: all_plain })
+    }
+
+    /// The octets of a value that is no number, and what follows them in the record.
+    pub(crate) fn from(&self, span: Span) -> &'r [u8] {
+        self.octets.get(span.start..).unwrap_or_default()
+    }
+
+    /// An address that one of the steps reads.
+    pub(crate) fn address_of(&self, kind: Kind, value: u64) -> Option<IpAddr> {
+        match kind {
+            Kind::Ipv4 => Some(Ipv4Addr::from_bits(u32::try_from(value).ok()?).into()),
+            _ => ipv6(self.from(Span::unpacked(value)).get(..16)?),
+        }
     }
 
     /// As `shape::is_destination_copy`.
@@ -131,21 +165,21 @@ pub(crate) struct Named<'r> {
     /// In the order of [`FILLED`].
     pub(crate) filled: [Option<Filled<'r>>; FILLED.len()],
     texts: [&'r str; TEXTS],
+    /// Whether no text or name of it needs an escape.
+    pub(crate) plain: bool,
 }
 
 impl<'r> Named<'r> {
     pub(crate) fn of(wire: &'r Wire<'r>, findings: &Findings<'r>) -> Self {
         let mut texts = wire.texts;
-        let mut filled = [None; FILLED.len()];
-        for ((role, _), value) in FILLED.iter().zip(&mut filled) {
-            *value = findings.filled(*role);
-        }
-        for ((role, _), value) in FILLED.iter().zip(filled) {
-            if let (Some(place), Some(Filled::Text(text))) = (text_place(*role), value) {
-                texts[place] = text;
+        let filled = findings.filled();
+        // Texts come first there, in the order that they have here.
+        for (text, value) in texts.iter_mut().zip(filled) {
+            if let Some(Filled::Text(filled)) = value {
+                *text = filled;
             }
         }
-        Self { wire, filled, texts }
+        Self { wire, filled, texts, plain: wire.plain && findings.plain }
     }
 }
 
@@ -190,16 +224,22 @@ fn number(octets: &[u8]) -> u64 {
     }
 }
 
-/// An address of 4 or 16 octets.
-pub(crate) fn address(octets: &[u8]) -> Option<IpAddr> {
-    match octets.len() {
-        4 => <[u8; 4]>::try_from(octets).ok().map(|octets| Ipv4Addr::from(octets).into()),
-        _ => <[u8; 16]>::try_from(octets).ok().map(|octets| Ipv6Addr::from(octets).into()),
-    }
+fn ipv6(octets: &[u8]) -> Option<IpAddr> {
+    <[u8; 16]>::try_from(octets).ok().map(|octets| Ipv6Addr::from(octets).into())
 }
 
 fn is_date(millis: &u64) -> bool {
     *millis <= LAST_MILLISECOND as u64
+}
+
+/// Where the text or the address of a role is kept, if a field of this kind has one.
+pub(crate) fn place(kind: Kind, role: Role) -> Option<u8> {
+    let place = match kind {
+        Kind::Text => text_place(role),
+        Kind::Ipv4 | Kind::Ipv6 => address_place(role),
+        _ => None,
+    };
+    place.and_then(|place| u8::try_from(place).ok())
 }
 
 /// Where a role's text is kept.
@@ -218,8 +258,39 @@ const fn text_place(role: Role) -> Option<usize> {
 
 const TEXTS: usize = 7;
 
-/// The value of a text that needs no escape.
-pub(crate) const PLAIN_TEXT: u64 = 1;
+// `FILLED` begins with the roles of texts, in this order.
+const _: () = {
+    let mut place = 0;
+    while place < TEXTS {
+        assert!(matches!(text_place(FILLED[place].0), Some(of) if of == place));
+        place += 1;
+    }
+};
+
+/// Where in a record the octets of a value stand; in a number: start above, length in the middle, plain in the last bit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Span {
+    start: usize,
+    /// How many octets there are.
+    pub(crate) length: usize,
+    /// Whether it is a text that needs no escape.
+    pub(crate) plain: bool,
+}
+
+impl Span {
+    /// A record is no longer than its message, which is no longer than 65,535 octets.
+    const fn packed(self) -> u64 {
+        (self.start as u64) << 32 | (self.length as u64) << 1 | self.plain as u64
+    }
+
+    pub(crate) const fn unpacked(value: u64) -> Self {
+        Self {
+            start: (value >> 32) as usize,
+            length: ((value & 0xffff_ffff) >> 1) as usize,
+            plain: value & 1 == 1,
+        }
+    }
+}
 
 /// Where a role's address is kept.
 const fn address_place(role: Role) -> Option<usize> {

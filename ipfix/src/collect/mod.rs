@@ -27,7 +27,7 @@ mod udp;
 mod saved;
 
 pub use options::{ExporterOptions, NotSent, Sampling};
-pub use record::{DataRecord, Fields};
+pub use record::{DataRecord, FieldOctets, Fields};
 pub use saved::{Restored, SavedError};
 pub use sequence::Sequence;
 pub use session::{CollectingSession, Transport};

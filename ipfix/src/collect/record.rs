@@ -87,11 +87,9 @@ impl<'a> DataRecord<'a> {
         self.options.sampling.get(&named.unwrap_or(0)).copied()
     }
 
-    /// Its fields in order, each with the octets that it has on the wire.
-    pub fn octet_fields(&self) -> impl Iterator<Item = (&'a TemplateField, &'a [u8])> + use<'a> {
-        let mut reader = Reader::new(self.octets);
-        // The record was measured with the same template when its message was checked.
-        self.template.fields().iter().map_while(move |field| Some((field, reader.field(field.length).ok()?)))
+    /// Its fields' octets, to be taken one field after the other.
+    pub const fn field_octets(&self) -> FieldOctets<'a> {
+        FieldOctets { reader: Reader::new(self.octets) }
     }
 
     /// The value of one of its fields, from the octets that it has on the wire.
@@ -112,6 +110,22 @@ impl<'a> DataRecord<'a> {
     }
 }
 
+/// The octets of one record's fields.
+#[derive(Clone, Debug)]
+pub struct FieldOctets<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> FieldOctets<'a> {
+    /// Takes the next field, whose length in the template is given; also where in the record its octets begin.
+    /// `None` where the template has other lengths: with its own, the record was measured when its message was checked.
+    #[inline]
+    pub fn take(&mut self, length: u16) -> Option<(usize, &'a [u8])> {
+        let octets = self.reader.measured(length)?;
+        Some((self.reader.offset() - octets.len(), octets))
+    }
+}
+
 /// The fields of one record in order, each with its value.
 pub struct Fields<'a> {
     fields: slice::Iter<'a, TemplateField>,
@@ -125,7 +139,7 @@ impl<'a> Iterator for Fields<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let field = self.fields.next()?;
         // The record was measured with the same template when its message was checked.
-        let octets = self.reader.field(field.length).ok()?;
+        let octets = self.reader.measured(field.length)?;
         Some((field, self.record.value(field, octets)))
     }
 

@@ -39,7 +39,8 @@ pub struct CompiledTemplate {
     wire: Template,
     fields: Vec<TemplateField>,
     shortest: usize,
-    fixed: bool,
+    /// So many octets, and then, but for the last, a field of variable length.
+    strides: Vec<usize>,
     structured: bool,
 }
 
@@ -66,7 +67,7 @@ impl CompiledTemplate {
         }
         Self {
             shortest: wire.fields.iter().map(|field| shortest(*field)).sum(),
-            fixed: wire.fields.iter().all(|field| field.length != VARIABLE_LENGTH),
+            strides: strides(&wire),
             structured: fields.iter().any(|field| field.data_type.is_structured()),
             fields,
             wire,
@@ -110,15 +111,41 @@ impl CompiledTemplate {
 
     /// Takes one record off a set.
     pub(crate) fn take_record<'a>(&self, reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
-        if self.fixed {
+        if self.strides.len() == 1 {
             return reader.take(self.shortest, "record");
         }
         let (whole, before) = (reader.rest(), reader.len());
-        for field in &self.fields {
-            reader.field(field.length)?;
+        if let Some(after) = self.behind_record(*reader) {
+            *reader = after;
+        } else {
+            // Field by field, for what is wrong.
+            for field in &self.fields {
+                reader.field(field.length)?;
+            }
         }
         Ok(whole.get(..before - reader.len()).unwrap_or_default())
     }
+
+    fn behind_record<'a>(&self, mut reader: Reader<'a>) -> Option<Reader<'a>> {
+        let (last, strides) = self.strides.split_last()?;
+        for octets in strides {
+            reader.skip(*octets)?;
+            reader.measured(VARIABLE_LENGTH)?;
+        }
+        reader.skip(*last)?;
+        Some(reader)
+    }
+}
+
+fn strides(wire: &Template) -> Vec<usize> {
+    let mut strides = vec![0];
+    for field in &wire.fields {
+        match strides.last_mut() {
+            Some(stride) if field.length != VARIABLE_LENGTH => *stride += usize::from(field.length),
+            _ => strides.push(0),
+        }
+    }
+    strides
 }
 
 /// Name and type of a field, hex and octets where nobody knows them.
