@@ -107,6 +107,7 @@ if [ "$wanted" = cluster ]; then
     need /usr/lib/cni/bridge containernetworking-plugins "gives them addresses"
     need iptables iptables "kube-proxy's Services"
     need buildah buildah "builds images without a registry"
+    need dnsmasq dnsmasq-base "names for its Pods"
     need /usr/share/doc/busybox-static busybox-static "servers and clients in the test cluster's Pods"
     need openssl openssl "certificates of the test cluster"
     need curl curl "asks the page"

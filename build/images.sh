@@ -7,7 +7,7 @@
 #                                                    pushes them, and writes that name into build/yamls
 #
 # From the environment:
-#   TOOL      docker, podman or buildah (default: the first that is there)
+#   TOOL      docker, podman or buildah (default: the first that is there and answers)
 #   PROFILE   release (default) or dev
 #   TARGETS   Rust targets, one image each under a common name when pushed
 #             (default: this machine's; x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu for both)
@@ -34,16 +34,17 @@ fi
 
 tool=${TOOL:-}
 for candidate in docker podman buildah; do
-    [ -n "$tool" ] || ! command -v $candidate >/dev/null || tool=$candidate
+    # A docker client without its daemon answers `version` with a failure.
+    [ -n "$tool" ] || ! $candidate version >/dev/null 2>&1 || tool=$candidate
 done
-[ -n "$tool" ] || { echo "images: needs docker, podman or buildah (apt-get install buildah)" >&2; exit 1; }
+[ -n "$tool" ] || { echo "images: needs a docker that runs, podman or buildah (apt-get install buildah)" >&2; exit 1; }
 profile=${PROFILE:-release}
-targets=${TARGETS:-$(rustc -vV | sed -n 's/^host: //p')}
 version=${VERSION:-$(git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null | sed 's/^v//' || true)}
 version=${version:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)}
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
-# Its own folder: what is compiled for a static program serves no other build.
-target_dir=${STATIC_TARGET_DIR:-${CARGO_TARGET_DIR:-target}/static}
+host=$(rustc -vV | sed -n 's/^host: //p')
+target_dir=${CARGO_TARGET_DIR:-target}
+targets=${TARGETS:-$host}
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 
@@ -56,14 +57,18 @@ architecture() {
     esac
 }
 
-# compile TARGET: both programs, statically linked. RUSTFLAGS takes the place of .cargo/config.toml's, so the linker is said again.
+# compile TARGET: both programs, statically linked; for this machine with what the tests' build has compiled already
 compile() {
-    RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-fuse-ld=lld" CARGO_TARGET_DIR=$target_dir \
-        cargo build --locked --profile "$profile" --target "$1" -p podflow-agent -p podflow-collector
-    local folder=$target_dir/$1/${profile/dev/debug}
+    local folder=$target_dir/${profile/dev/debug}
+    local -a arguments=(--locked --workspace --profile "$profile" --bin podflow-agent --bin podflow-collector)
+    if [ "$1" != "$host" ]; then
+        arguments+=(--target "$1")
+        folder=$target_dir/$1/${profile/dev/debug}
+    fi
+    RUSTC_WORKSPACE_WRAPPER=$PWD/build/static-rustc.sh cargo build "${arguments[@]}"
     mkdir -p "$context/$1"
     for part in agent collector; do
-        if command -v strip >/dev/null && [ "$1" = "$(rustc -vV | sed -n 's/^host: //p')" ]; then
+        if command -v strip >/dev/null && [ "$1" = "$host" ]; then
             strip -o "$context/$1/podflow-$part" "$folder/podflow-$part"
         else
             cp "$folder/podflow-$part" "$context/$1/podflow-$part"

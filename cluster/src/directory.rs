@@ -88,14 +88,33 @@ impl Directory {
         (node.map(|node| Owner::Node(Arc::clone(node))), span)
     }
 
-    /// The Service port that is dialled by this address, port and IP protocol number: by ClusterIP, external or
-    /// load-balancer address, or by NodePort on a Node's address.
-    pub fn service(&self, address: IpAddr, port: u16, protocol: u8) -> Option<ServicePortName> {
+    /// The Service port that a connection which began then dialled by this address, port and IP protocol number: by
+    /// ClusterIP, external or load-balancer address, or by NodePort on a Node's address.
+    pub fn service(
+        &self,
+        address: IpAddr,
+        port: u16,
+        protocol: u8,
+        start_ms: i64,
+    ) -> Option<ServicePortName> {
+        self.service_in_span(address, port, protocol, start_ms).0
+    }
+
+    /// The same, and the starts of connections for which the answer would be the same.
+    pub fn service_in_span(
+        &self,
+        address: IpAddr,
+        port: u16,
+        protocol: u8,
+        start_ms: i64,
+    ) -> (Option<ServicePortName>, RangeInclusive<i64>) {
         let tables = self.read();
-        tables.services.at_address(address, port, protocol).or_else(|| {
-            tables.node_addresses.get(&address)?;
-            tables.services.at_node_port(address, port, protocol)
-        })
+        let (found, span) = tables.services.at_address(address, port, protocol, start_ms);
+        if found.is_some() || !tables.node_addresses.contains_key(&address) {
+            return (found, span);
+        }
+        let (found, other) = tables.services.at_node_port(address, port, protocol, start_ms);
+        (found, *span.start().max(other.start())..=*span.end().min(other.end()))
     }
 
     /// A Service by its name.
@@ -175,13 +194,13 @@ impl Directory {
     }
 
     /// A Service is as given now.
-    pub fn apply_service(&self, service: Service) {
-        self.write().services.apply(service);
+    pub fn apply_service(&self, service: Service, now_ms: i64) {
+        self.write().services.apply(service, now_ms);
     }
 
     /// A Service was deleted.
-    pub fn delete_service(&self, namespace: &str, name: &str) {
-        self.write().services.delete(namespace, name);
+    pub fn delete_service(&self, namespace: &str, name: &str, now_ms: i64) {
+        self.write().services.delete(namespace, name, now_ms);
     }
 
     /// A Node is as given now.
@@ -217,10 +236,13 @@ impl Directory {
             tables.apply_pod(pod, now_ms);
         }
         for service in tables.services.all().cloned().collect::<Vec<_>>() {
-            tables.services.delete(&service.namespace, &service.name);
+            if !inventory.services.iter().any(|s| s.namespace == service.namespace && s.name == service.name)
+            {
+                tables.services.delete(&service.namespace, &service.name, now_ms);
+            }
         }
         for service in inventory.services {
-            tables.services.apply(service);
+            tables.services.apply(service, now_ms);
         }
     }
 
@@ -319,7 +341,7 @@ services:
             ("10.10.0.5", 30080, 6, None),
             ("10.96.0.21", 443, 6, Some("shop/plain 443 cluster")),
         ] {
-            let found = directory.service(ip(address), port, protocol).map(|s| {
+            let found = directory.service(ip(address), port, protocol, 1_000).map(|s| {
                 format!("{} {} {}", s.name, s.port, if s.by_cluster_ip { "cluster" } else { "other" })
             });
             assert_eq!(found.as_deref(), expected, "{address}:{port}/{protocol}");
@@ -333,7 +355,8 @@ services:
         directory.replace(Inventory::default(), 1_500);
         assert!(directory.generation() > before);
         assert_eq!(owner(&directory, "172.18.0.3"), "nobody");
-        assert!(directory.service(ip("10.96.0.20"), 80, 6).is_none());
+        assert!(directory.service(ip("10.96.0.20"), 80, 6, 1_500).is_none());
+        assert!(directory.service(ip("10.96.0.20"), 80, 6, 1_499).is_some(), "of that time it still answers");
         assert_eq!(
             owner(&directory, "10.10.0.5"),
             "shop/cart-7d9 on node-a",

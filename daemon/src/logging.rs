@@ -16,7 +16,11 @@ pub fn init(default: &str) {
         },
         Err(_) => (EnvFilter::new(default), None),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Where nobody reads stderr any more, a line is lost; to complain of that on stderr would panic.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let started = if std::env::var("PODFLOW_LOG_FORMAT").is_ok_and(|format| format == "json") {
         builder.json().flatten_event(true).try_init()
     } else {

@@ -16,8 +16,8 @@ pub fn token() -> std::io::Result<CancellationToken> {
     let first = token.clone();
     tokio::spawn(async move {
         let name = tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
-        tracing::info!(signal = name, "stopping; a second signal stops at once");
         first.cancel();
+        tracing::info!(signal = name, "stopping; a second signal stops at once");
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         tracing::error!("second signal: stopping without draining");
         std::process::exit(EXIT_NOT_DRAINED);

@@ -3,33 +3,17 @@
 [ -d "$state" ] || return 0
 cd "$state"
 
-# gone PID: ended, or only waiting to be reaped by whoever started it
-gone() { ! grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; }
-
-# end NAME SIGNAL: of the process that up.sh started under that name
-end() {
-    local pid
-    pid=$(cat "$1.pid" 2>/dev/null) || return 0
-    if [ "$pid" != $$ ]; then
-        kill "-$2" -- "-$pid" 2>/dev/null || true # it leads a group of its own
-        for _ in $(seq 1 200); do
-            ! gone "$pid" || break
-            sleep 0.05
-        done
-        gone "$pid" || kill -KILL -- "-$pid" 2>/dev/null || true
-    fi
-    rm -f "$1.pid"
-}
+. "$here/control-plane.sh"
 
 end watcher TERM
 for file in node*.pid; do
     [ ! -e "$file" ] || end "${file%.pid}" KILL # unshare(1) does not pass on TERM
 done
-for name in scheduler controller-manager apiserver etcd; do end $name TERM; done
+for name in scheduler controller-manager dns apiserver etcd; do end $name TERM; done
 
-for space in $(ip netns ls | awk -v prefix="^${netns_prefix}node" '$1 ~ prefix {print $1}'); do ip netns del "$space"; done
+for space in $(ip netns ls | awk -v prefix="^${netns_prefix}(node|outside)" '$1 ~ prefix {print $1}'); do ip netns del "$space"; done
 ip link del "$bridge" 2>/dev/null || true # its routes go with it
-for link in $(ip -o link show type veth | sed -n 's/^[0-9]*: \(podflow-n[0-9]*\)@.*/\1/p'); do ip link del "$link" 2>/dev/null || true; done
+for link in $(ip -o link show type veth | sed -n 's/^[0-9]*: \(podflow-\(n[0-9]*\|out\)\)@.*/\1/p'); do ip link del "$link" 2>/dev/null || true; done
 # A cgroup can be removed once its last process has been reaped.
 for _ in $(seq 1 25); do
     find /sys/fs/cgroup -depth -type d -path '*/podflow-node*' -exec rmdir {} + 2>/dev/null || true
@@ -39,6 +23,6 @@ done
 if [ -f sysctl.saved ]; then
     while IFS== read -r key value; do echo "$value" >"/proc/sys/$key"; done <sysctl.saved
 fi
-rmdir /run/podflow 2>/dev/null || true # under the Nodes' own mounts
+rmdir /run/podflow /data 2>/dev/null || true # under the Nodes' own mounts
 cd /
 rm -rf "$state"

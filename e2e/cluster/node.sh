@@ -8,7 +8,7 @@ number=$1
 shift
 name=node$number
 home=$state/nodes/$name
-mkdir -p "$home"/{containerd,cni,kubelet,pods,containers,runtime,cgroup,log} /var/lib/kubelet /var/log/pods /var/log/containers /run/containerd /run/netns /run/podflow
+mkdir -p "$home"/{containerd,cni,kubelet,pods,containers,runtime,cgroup,data,log} /var/lib/kubelet /var/log/pods /var/log/containers /run/containerd /run/netns /run/podflow /data
 
 # --- its own view of the machine
 mount --make-rshared / # a private copy of the tree (see unshare in up.sh), shared inside the Node as kubelet expects
@@ -22,7 +22,9 @@ mount --bind "$home/pods" /var/log/pods
 mount --bind "$home/containers" /var/log/containers
 mount --bind "$home/runtime" /run/containerd
 mount -t tmpfs tmpfs /run/netns
-mount -t tmpfs tmpfs /run/podflow # hostPath of the agents, which would be all Nodes' otherwise
+# hostPath of the agents and of Elasticsearch, which would be all Nodes' and the machine's otherwise
+mount -t tmpfs tmpfs /run/podflow
+mount --bind "$home/data" /data
 
 # Without bridge-nf-call-iptables, flows between Pods of one Node pass the bridge untracked.
 for key in ipv4/ip_forward bridge/bridge-nf-call-iptables; do echo 1 >"/proc/sys/net/$key"; done
@@ -72,6 +74,8 @@ failSwapOn: false
 oomScoreAdj: 0
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 resolvConf: ""
+clusterDNS: ["$control_plane"]
+clusterDomain: cluster.local
 tlsCertFile: $state/pki/$name.crt
 tlsPrivateKeyFile: $state/pki/$name.key
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: $state/pki/ca.crt}}
@@ -93,6 +97,9 @@ oomScoreAdj: 0
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 iptables: {minSyncPeriod: 200ms, syncPeriod: 30s}
 END
+
+# Pods reach the outside under the Node's address, as with most network plugins.
+iptables -w -t nat -A POSTROUTING -s "$(pod_range "$number")" ! -d 10.244.0.0/16 -o eth0 -m comment --comment "Pods to the outside" -j MASQUERADE
 
 # --- its programs; the Node ends when all of them have
 containerd -c "$home/containerd.toml" >"$home/log/containerd.log" 2>&1 &

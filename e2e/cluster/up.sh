@@ -21,7 +21,7 @@ fi
 begin=$(date +%s%N)
 took() { say "$* after $((($(date +%s%N) - begin) / 1000000)) ms"; }
 
-mkdir -p "$state"/{pki,log,etcd,nodes}
+mkdir -p "$state"/{pki,log,etcd,dns,nodes}
 cd "$state"
 # Whoever started this may be killed: then the cluster goes too.
 if [ -n "$owner" ]; then
@@ -30,13 +30,7 @@ if [ -n "$owner" ]; then
 fi
 . "$here/certificates.sh"
 
-# start NAME COMMAND…: in the background, its output in log/NAME.log
-start() {
-    local name=$1
-    shift
-    setsid "$@" >"log/$name.log" 2>&1 </dev/null &
-    echo $! >"$name.pid"
-}
+. "$here/control-plane.sh"
 
 # --- the network: a bridge, an interface of each Node on it, routes to each Node's Pods; no way to the outside
 ip link add "$bridge" type bridge
@@ -60,20 +54,20 @@ for i in $(seq 1 "$nodes"); do
         [ "$i" = "$j" ] || ip -n "$space" route add "$(pod_range "$j")" via "$(node_address "$j")"
     done
 done
+# Someone who is neither Node nor Pod: outside of the cluster, on its doorstep. Load-balancer addresses lead to the first Node.
+space=${netns_prefix}outside
+ip netns add "$space"
+ip link add podflow-out type veth peer name eth0 netns "$space"
+ip link set podflow-out master "$bridge" up
+ip -n "$space" link set lo up
+ip -n "$space" addr add "$outside/24" dev eth0
+ip -n "$space" link set eth0 up
+[ "$nodes" -eq 0 ] || ip -n "$space" route add "$balancer_range" via "$(node_address 1)"
 
 # --- control plane
-start etcd etcd --name e --data-dir "$state/etcd" --unsafe-no-fsync \
-    --listen-client-urls "http://127.0.0.1:$etcd_port" --advertise-client-urls "http://127.0.0.1:$etcd_port" \
-    --listen-peer-urls http://127.0.0.1:$((etcd_port + 1)) --initial-advertise-peer-urls http://127.0.0.1:$((etcd_port + 1)) \
-    --initial-cluster e=http://127.0.0.1:$((etcd_port + 1))
-start apiserver kube-apiserver --etcd-servers="http://127.0.0.1:$etcd_port" \
-    --bind-address="$control_plane" --advertise-address="$control_plane" --secure-port="$api_port" \
-    --tls-cert-file=pki/apiserver.crt --tls-private-key-file=pki/apiserver.key --client-ca-file=pki/ca.crt \
-    --kubelet-client-certificate=pki/apiserver-to-kubelet.crt --kubelet-client-key=pki/apiserver-to-kubelet.key \
-    --kubelet-certificate-authority=pki/ca.crt --kubelet-preferred-address-types=InternalIP \
-    --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=pki/accounts.pub \
-    --service-account-signing-key-file=pki/accounts.key --service-cluster-ip-range="$service_range" \
-    --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true
+start_etcd
+start_apiserver
+start_dns
 for i in $(seq 1 "$nodes"); do
     # --kill-child: when this process is killed, the Node's first process is too, and with it all of the Node
     start "node$i" nsenter --net="/run/netns/${netns_prefix}node$i" \
@@ -81,19 +75,6 @@ for i in $(seq 1 "$nodes"); do
         "$here/node.sh" "$i" "$cache"/images/{pause,busybox}.tar "${images[@]}"
 done
 
-# until_true SECONDS WHAT COMMAND…: fails with the last lines of every log when it does not become true in time
-until_true() {
-    local deadline=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@" >/dev/null 2>&1; do
-        if [ $SECONDS -ge $deadline ]; then
-            say "$what did not come"
-            tail -n 15 log/*.log nodes/*/log/*.log >&2 2>/dev/null || true
-            exit 1
-        fi
-        sleep 0.1
-    done
-}
 until_true 120 "the API server" kubectl get --raw=/readyz
 took "API server ready"
 start controller-manager kube-controller-manager --kubeconfig=controller-manager.conf --bind-address=127.0.0.1 --secure-port=20257 \

@@ -68,11 +68,13 @@ impl Names {
         let service = self
             .services
             .then(|| {
-                self.directory.service(original.destination, original.destination_port(), original.protocol)
+                let (port, protocol) = (original.destination_port(), original.protocol);
+                self.directory.service(original.destination, port, protocol, time.0)
             })
             .flatten()
             // A port of a Node that is not translated is the Node's own, whatever its number.
-            .filter(|service| translated || service.by_cluster_ip);
+            // Another Node's NodePort is translated there.
+            .filter(|service| translated || service.by_cluster_ip || matches!(destination, Place::OtherNode));
         let kind = FlowKind {
             source: source.party(),
             destination: if service.is_some() { Party::Service } else { destination.party() },

@@ -43,11 +43,11 @@ impl Watched for api::Pod {
 
 impl Watched for api::Service {
     fn apply(self, directory: &Directory) {
-        directory.apply_service(service(&self));
+        directory.apply_service(service(&self), now_ms());
     }
 
     fn delete(directory: &Directory, (namespace, name): &Name) {
-        directory.delete_service(namespace, name);
+        directory.delete_service(namespace, name, now_ms());
     }
 
     fn known(directory: &Directory) -> Vec<Name> {

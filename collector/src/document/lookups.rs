@@ -33,7 +33,7 @@ pub(crate) struct Lookups {
     directory: Arc<Directory>,
     sources: Slots<IpAddr, Answer>,
     destinations: Slots<IpAddr, Answer>,
-    services: Slots<(IpAddr, u16, u8), Option<ServicePortName>>,
+    services: Slots<(IpAddr, u16, u8), Dialled>,
 }
 
 /// One of the tables of owners: that of a flow's other end cannot push out what was just found.
@@ -52,6 +52,13 @@ struct Answer {
     whose: Whose,
     /// The starts of flows that it is for.
     span: Option<RangeInclusive<i64>>,
+}
+
+#[derive(Debug)]
+struct Dialled {
+    service: Option<ServicePortName>,
+    /// The starts of flows that it is for.
+    span: RangeInclusive<i64>,
 }
 
 impl Lookups {
@@ -112,19 +119,33 @@ impl Lookups {
         table.get(slot.0).map_or(&Whose::Outside, |answer| &answer.whose)
     }
 
-    /// Finds the Service port that is dialled so; `None` where there is none.
-    pub(crate) fn find_service(&mut self, address: IpAddr, port: u16, protocol: u8) -> Option<Slot> {
+    /// Finds the Service port that a flow of that time dialled so; `None` where there is none.
+    pub(crate) fn find_service(
+        &mut self,
+        address: IpAddr,
+        port: u16,
+        protocol: u8,
+        start_ms: i64,
+    ) -> Option<Slot> {
         let directory = &self.directory;
         let wanted = (address, port, protocol);
         let hash = spread(address) ^ (u64::from(port) << 8 | u64::from(protocol)).wrapping_mul(ODD);
         let slot = self.services.place(hash);
-        self.services.fill(slot, wanted, |_| true, || directory.service(address, port, protocol));
-        self.services.get(slot)?.is_some().then_some(Slot(slot))
+        self.services.fill(
+            slot,
+            wanted,
+            |answer| answer.span.contains(&start_ms),
+            || {
+                let (service, span) = directory.service_in_span(address, port, protocol, start_ms);
+                Dialled { service, span }
+            },
+        );
+        self.services.get(slot)?.service.is_some().then_some(Slot(slot))
     }
 
     /// The Service port that was found.
     pub(crate) fn service(&self, slot: Slot) -> Option<&ServicePortName> {
-        self.services.get(slot.0)?.as_ref()
+        self.services.get(slot.0)?.service.as_ref()
     }
 }
 
@@ -243,17 +264,20 @@ mod tests {
     fn services_are_found_and_forgotten() {
         let directory = Arc::new(Directory::default());
         let mut lookups = Lookups::new(Arc::clone(&directory));
-        let ask = |lookups: &mut Lookups| {
+        let ask = |lookups: &mut Lookups, start| {
             lookups.refresh();
-            let slot = lookups.find_service("10.96.0.20".parse().unwrap(), 80, 6)?;
+            let slot = lookups.find_service("10.96.0.20".parse().unwrap(), 80, 6, start)?;
             lookups.service(slot).map(|service| service.name.to_string())
         };
-        assert_eq!(ask(&mut lookups), None);
+        assert_eq!(ask(&mut lookups, 500), None);
         directory.replace(inventory("first", 0), 0);
         for _ in 0..2 {
-            assert_eq!(ask(&mut lookups).as_deref(), Some("shop/cart"));
+            assert_eq!(ask(&mut lookups, 500).as_deref(), Some("shop/cart"));
         }
-        directory.delete_service("shop", "cart");
-        assert_eq!(ask(&mut lookups), None);
+        directory.delete_service("shop", "cart", 1_000);
+        for _ in 0..2 {
+            assert_eq!(ask(&mut lookups, 1_000), None);
+            assert_eq!(ask(&mut lookups, 500).as_deref(), Some("shop/cart"), "of that time it still answers");
+        }
     }
 }

@@ -299,7 +299,7 @@ fn service_slot(facts: &impl Facts, lookups: &mut Lookups) -> Option<(Slot, IpAd
     .filter(|(_, port)| *port != 0)
     .find_map(|(role, port)| {
         let address = facts.address(role)?;
-        Some((lookups.find_service(address, port, protocol)?, address))
+        Some((lookups.find_service(address, port, protocol, facts.lifetime().0)?, address))
     })
 }
 

@@ -3,6 +3,10 @@
 //! Few dependencies: the programs under test are in images, not linked here.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+pub mod flows;
+
+pub mod traffic;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -79,6 +83,62 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// Runs a command, words between blanks, in a Node's network or in that of `outside`; what it printed, or `None` when it failed.
+    #[must_use]
+    pub fn on(&self, place: &str, line: &str) -> Option<String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let said = script(&[&["on", place], words.as_slice()].concat());
+        said.success.then_some(said.out)
+    }
+
+    /// Applies objects.
+    ///
+    /// # Panics
+    /// As [`Self::kubectl`].
+    pub fn apply(&self, objects: &[serde_json::Value]) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
+        std::fs::write(file.path(), list.to_string()).unwrap();
+        self.typed(&format!("apply -f {}", file.path().display()));
+    }
+
+    /// Another command of the script, which must succeed.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn command(&self, line: &str) {
+        let said = script(&line.split_whitespace().collect::<Vec<_>>());
+        assert!(said.success, "cluster {line}:\n{}{}", said.out, said.err);
+    }
+
+    /// Where a Node keeps what is its own: `data` there is its folder `/data`.
+    #[must_use]
+    pub fn node_folder(&self, node: &str) -> PathBuf {
+        cache().join("kubernetes/state/nodes").join(node)
+    }
+
+    /// Applies the smallest way to see flows, and waits until collector and agents are rolled out and ready, as their probes say.
+    ///
+    /// # Panics
+    /// When they do not come up.
+    pub fn see_flows(&self) {
+        self.typed("apply -f build/yamls/flow-visibility.yml");
+        self.flows_are_seen();
+    }
+
+    /// Waits until collector and agents are ready and the page answers.
+    ///
+    /// # Panics
+    /// When they do not come up.
+    pub fn flows_are_seen(&self) {
+        self.typed("rollout status statefulset/flow-collector -n podflow --timeout=180s");
+        self.typed("rollout status daemonset/podflow-agent -n podflow --timeout=180s");
+        // A listener that answers is not yet one that the Service's rules on this Node know.
+        until("the page's NodePort", || flows::try_curl(&format!("{}/healthz", flows::PAGE)));
+    }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
         let down = script(&["down"]);
@@ -86,6 +146,52 @@ impl Drop for Cluster {
             eprintln!("the cluster did not go down: {}", down.err);
         }
     }
+}
+
+/// Kills the processes of a Pod's only container, as the kernel's out-of-memory killer would.
+///
+/// # Panics
+/// When it has none.
+pub fn kill_container(cluster: &Cluster, namespace: &str, pod: &str) {
+    let pod = cluster.object(&format!("pod {pod} -n {namespace}"));
+    let id = pod["status"]["containerStatuses"][0]["containerID"].as_str().unwrap();
+    let id = id.strip_prefix("containerd://").unwrap();
+    let mut killed = 0;
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let cgroups = std::fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
+        if cgroups.contains(id) {
+            let number = process.file_name();
+            let kill = Command::new("kill").arg("-KILL").arg(number).status().unwrap();
+            assert!(kill.success());
+            killed += 1;
+        }
+    }
+    assert!(killed > 0, "container {id} has no processes");
+}
+
+/// The archives of our images, which `make test-cluster` made.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn images() -> Vec<PathBuf> {
+    ["agent", "collector"].map(image).into()
+}
+
+fn image(part: &str) -> PathBuf {
+    try_image(part).unwrap_or_else(|| panic!("the image of the {part} is missing: make test-cluster"))
+}
+
+/// The archive of one image, if it was made.
+#[must_use]
+pub fn try_image(part: &str) -> Option<PathBuf> {
+    Some(cache().join(format!("images/{part}.tar"))).filter(|archive| archive.exists())
+}
+
+fn cache() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
+    cache.join("podflow")
 }
 
 /// The project's folder.

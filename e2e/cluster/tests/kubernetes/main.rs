@@ -8,6 +8,14 @@ mod manifests;
 
 mod accounts;
 
+mod elastic;
+
+mod losses;
+
 mod migration;
+
+mod names;
+
+mod paths;
 
 mod visibility;
