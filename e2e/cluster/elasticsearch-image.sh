@@ -36,11 +36,13 @@ echo 'elasticsearch:x:1000:0::/usr/share/elasticsearch:/bin/sh' >"$tree/etc/pass
 sed -i -e '/UseG1GC/d' -e '/Xlog:gc/d' "$home/config/jvm.options"
 : >"$home/config/elasticsearch.yml"
 chmod 1777 "$tree/tmp"
-chown -R 1000:0 "$home/config" "$home/data" "$home/logs"
 chmod 755 "$tree"
 
 container=$(buildah from scratch)
 buildah copy -q "$container" "$tree" / >/dev/null
+for folder in config data logs; do
+    buildah copy -q --chown 1000:0 "$container" "$home/$folder" "/usr/share/elasticsearch/$folder" >/dev/null
+done
 buildah config --env PATH=/bin --workingdir /usr/share/elasticsearch --user 1000:0 --entrypoint '["/bin/elasticsearch"]' "$container"
 buildah commit -q --rm "$container" "docker-archive:$archive:$name" >/dev/null
 echo "$want" >"$archive.made"
