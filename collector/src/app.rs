@@ -21,6 +21,7 @@ use crate::config::{Config, Kubernetes};
 use crate::decode::{self, Exporters, Shared};
 use crate::http::{self, Status};
 use crate::kibana;
+use crate::live::Tap;
 use crate::receive::bad_input::BadInput;
 use crate::receive::{self, Connections, Kind};
 use crate::sink::Sink;
@@ -80,10 +81,10 @@ pub fn bind_http(config: &Config) -> Result<Option<TcpListener>> {
 pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationToken) -> Result<()> {
     let registry = SharedRegistry::default();
     let exporters = Exporters::new(config.listen.sessions);
-    let (account, bad_input) = {
+    let (account, bad_input, tap) = {
         let mut registry = registry.lock().unwrap_or_else(PoisonError::into_inner);
         exporters.show(&mut registry);
-        (Account::register(&mut registry), BadInput::register(&mut registry))
+        (Account::register(&mut registry), BadInput::register(&mut registry), Tap::register(&mut registry))
     };
     let readiness = Readiness::default();
     let starting = readiness.wait_for("listeners and store");
@@ -104,6 +105,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationTok
         exporters: exporters.clone(),
         account: account.clone(),
         bad_input: bad_input.clone(),
+        tap: tap.clone(),
     };
     let (decoders, decoder_threads) = decode::start(&config, &shared, &batch_queue)?;
     drop(batch_queue);
@@ -146,7 +148,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationTok
             sink: sink.clone(),
             directory,
         };
-        let router = http::router(readiness, Arc::clone(&registry), status, &sink);
+        // Streams end with the first word of stopping: an open page must not prolong it.
+        let live = crate::live::router(tap, shutdown.clone());
+        let router = http::router(readiness, Arc::clone(&registry), status, &sink).merge(live);
         services.spawn(http::serve(listener, router, ending.clone()));
     }
     drop(starting);

@@ -12,6 +12,8 @@ mod decode;
 
 pub mod document;
 
+mod live;
+
 mod sink;
 
 pub mod redeliver;

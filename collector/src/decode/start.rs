@@ -15,6 +15,7 @@ use crate::document::Builder;
 use crate::document::names::Members;
 use crate::document::shape::Window;
 use crate::document::unknown::UnknownNames;
+use crate::live::Tap;
 use crate::receive::bad_input::BadInput;
 use crate::receive::{Decoders, Queue};
 use crate::sink::{Batch, Batches, Sink};
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) exporters: Exporters,
     pub(crate) account: Account,
     pub(crate) bad_input: BadInput,
+    pub(crate) tap: Tap,
 }
 
 /// Threads that decode.
@@ -59,7 +61,7 @@ pub(crate) fn start(
     let unknown = Arc::new(UnknownNames::default());
     let window =
         Window { past: config.documents.export_time_past, future: config.documents.export_time_future };
-    let batches = Batches::new(shared.sink.clone(), config);
+    let batches = Batches::new(shared.sink.clone(), config, shared.tap.clone());
     let settings = AssemblerSettings {
         wait: config.cluster.name_wait,
         records: config.cluster.name_wait_records.div_ceil(threads),

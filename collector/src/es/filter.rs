@@ -392,7 +392,8 @@ fn saturated(number: f64) -> i64 {
 }
 
 /// `minimum_should_match`: `2`, `-1`, `75%`, `-25%`.
-fn minimum(text: &str, clauses: usize) -> Result<usize> {
+/// How many of so many clauses have to match.
+pub(crate) fn minimum(text: &str, clauses: usize) -> Result<usize> {
     let count = i64::try_from(clauses).unwrap_or(i64::MAX);
     let bad = || EsError::illegal(format!("[minimum_should_match] cannot be read: [{text}]"));
     let wanted = match text.trim().strip_suffix('%') {

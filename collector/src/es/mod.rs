@@ -54,6 +54,14 @@ mod error;
 #[cfg(test)]
 mod tests;
 
+// What the live view needs to ask the same of a document that is in no store yet.
+pub(crate) use addresses::{address_number, network};
+pub(crate) use body::scalar_text;
+pub(crate) use error::EsError;
+pub(crate) use filter::minimum;
+pub(crate) use patterns::{from_lucene, from_wildcard, regex};
+pub(crate) use query::{Query, Range};
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -67,7 +75,6 @@ use axum::response::{IntoResponse, Response};
 use self::admission::Admission;
 use self::aggs::work::Work;
 use self::contexts::Contexts;
-use self::error::EsError;
 use self::results::Results;
 use crate::store::Store;
 

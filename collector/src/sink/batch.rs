@@ -9,6 +9,7 @@ use crate::config::{BatchLimits, Config, Store as StoreConfig};
 use crate::document::model::Document;
 use crate::document::shape::Origin;
 use crate::document::{Builder, Lined};
+use crate::live::Tap;
 use crate::store;
 
 use super::Sink;
@@ -32,16 +33,17 @@ pub(crate) struct Batches {
     sink: Sink,
     limits: BatchLimits,
     index_prefix: Arc<str>,
+    tap: Tap,
 }
 
 impl Batches {
-    /// Batches for a store.
-    pub(crate) fn new(sink: Sink, config: &Config) -> Self {
+    /// Batches for a store, of documents that pass by this tap.
+    pub(crate) fn new(sink: Sink, config: &Config, tap: Tap) -> Self {
         let index_prefix = match &config.store {
             StoreConfig::Embedded(_) => "flow-".into(),
             StoreConfig::Elasticsearch(servers) => servers.index_prefix.as_str().into(),
         };
-        Self { sink, limits: config.batch, index_prefix }
+        Self { sink, limits: config.batch, index_prefix, tap }
     }
 
     /// An empty batch.
@@ -57,6 +59,9 @@ impl Batches {
     pub(crate) fn add(&self, batch: &mut Batch, document: &Document<'_>) -> bool {
         batch.opened.get_or_insert_with(Instant::now);
         batch.documents += 1;
+        if self.tap.is_watched() {
+            self.tap.offer(document, crate::receive::now_ms());
+        }
         let octets = match &mut batch.content {
             Content::Embedded(batch) => {
                 batch.add(document);
@@ -80,6 +85,10 @@ impl Batches {
         record: &DataRecord<'_>,
     ) -> (Lined, bool) {
         let Content::Bulk(body) = &mut batch.content else { return (Lined::NotPlain, false) };
+        if self.tap.is_watched() {
+            // Who watches needs the document itself; made from it, the line is the same.
+            return (Lined::NotPlain, false);
+        }
         let lined = body.add_record(&self.index_prefix, builder, origin, record);
         if !matches!(lined, Lined::Written(_)) {
             return (lined, false);
