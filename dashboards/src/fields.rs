@@ -6,6 +6,8 @@ use podflow_flow::{DERIVED, FIELDS, IndexType};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::saved::PATTERN_ID;
+
 /// One field of the index pattern.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct IndexField {
@@ -96,12 +98,46 @@ pub(crate) fn pattern_formats() -> Map<String, Value> {
             Some("bytes") => json!({"id": "bytes", "params": {"pattern": "0,0.[0]b"}}),
             Some("number") => json!({"id": "number", "params": {"pattern": "0,0"}}),
             Some(_) => json!({"id": "number", "params": {"pattern": "0"}}),
-            None => continue,
+            None => match dashboard_of(&field.name) {
+                Some(dashboard) => link(&field.name, dashboard),
+                None => continue,
+            },
         };
         formats.insert(field.name, format);
     }
     formats
 }
+
+/// The dashboard that a name's link opens, filtered by that name.
+fn dashboard_of(field: &str) -> Option<&'static str> {
+    let name = field.strip_prefix("ipfix.")?;
+    let name = name.strip_suffix(".keyword").unwrap_or(name);
+    LINKS.iter().find(|(names, _)| names.contains(&name)).map(|(_, dashboard)| *dashboard)
+}
+
+/// A link within Kibana: it puts what does not begin with `/`, `#` or a scheme behind its own `/app/`, whatever its
+/// base path. `{{value}}` is the value, percent-encoded.
+fn link(field: &str, dashboard: &str) -> Value {
+    let keyword = format!("{}.keyword", field.strip_suffix(".keyword").unwrap_or(field));
+    let filter = format!(
+        "(meta:(alias:!n,disabled:!f,index:'{PATTERN_ID}',key:'{keyword}',negate:!f,type:phrase,params:(query:'{{{{value}}}}')),\
+         query:(match_phrase:('{keyword}':'{{{{value}}}}')))"
+    );
+    json!({"id": "url", "params": {
+        "type": "a",
+        "urlTemplate": format!("dashboards#/view/{dashboard}?_a=(filters:!({filter}))"),
+        "labelTemplate": "{{value}}",
+        "openLinkInCurrentTab": true,
+    }})
+}
+
+/// Names without `ipfix.`, and where a link from their values leads.
+const LINKS: [(&[&str], &str); 4] = [
+    (&["sourcePodName", "destinationPodName", "sourceName", "destinationName"], "podflow-pod-to-pod"),
+    (&["destinationServicePortName"], "podflow-pod-to-service"),
+    (&["sourceNodeName", "destinationNodeName"], "podflow-node-throughput"),
+    (&["sourcePodNamespace", "destinationPodNamespace"], "podflow-overview"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -117,6 +153,24 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), before);
+    }
+
+    #[test]
+    fn names_link_to_a_dashboard_that_there_is_filtered_by_their_keyword() {
+        let known: Vec<_> = crate::dashboards().unwrap().into_iter().map(|dashboard| dashboard.id).collect();
+        let formats = pattern_formats();
+        let listed = index_fields();
+        let mut links = 0;
+        for (field, format) in formats.iter().filter(|(_, format)| format["id"] == "url") {
+            let url = format["params"]["urlTemplate"].as_str().unwrap();
+            let (dashboard, rest) = url.strip_prefix("dashboards#/view/").unwrap().split_once('?').unwrap();
+            assert!(known.iter().any(|id| id == dashboard), "{field}: {url}");
+            let asked = rest.split_once("match_phrase:('").unwrap().1.split_once('\'').unwrap().0;
+            assert!(listed.iter().any(|field| field.name == asked), "{field}: {url}");
+            assert_eq!(url.matches('(').count(), url.matches(')').count(), "{url}");
+            links += 1;
+        }
+        assert_eq!(links, 2 * LINKS.iter().map(|(names, _)| names.len()).sum::<usize>());
     }
 
     #[test]

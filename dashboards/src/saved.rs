@@ -172,7 +172,7 @@ fn no_query() -> Value {
 }
 
 /// The index pattern's own id: an index pattern of the user's with the same title stays untouched.
-const PATTERN_ID: &str = "podflow-flow";
+pub(crate) const PATTERN_ID: &str = "podflow-flow";
 
 #[cfg(test)]
 mod tests {
