@@ -46,6 +46,16 @@ function matches(document, query) {
       return true;
     case "exists":
       return value(document, inner.field) !== undefined;
+    case "match_none":
+      return false;
+    case "wildcard": {
+      const [field, { value: pattern }] = Object.entries(inner)[0];
+      const text = pattern.replace(/\\(.)|[.+^${}()|[\]*?]/g, (all, escaped) => (escaped ? `\\${escaped}` : { "*": ".*", "?": "." }[all] ?? `\\${all}`));
+      return new RegExp(`^${text}$`, "s").test(String(value(document, field) ?? ""));
+    }
+    case "multi_match":
+      return Object.values(document).some((one) => String(one) === inner.query);
+    case "match":
     case "term":
     case "match_phrase": {
       const [field, wanted] = Object.entries(inner)[0];

@@ -26,9 +26,12 @@ export async function openPage({ width = 1440, height = 1000, colorScheme = "lig
   return { browser, page, complaints };
 }
 
-/** Waits until every panel of the dashboard has drawn its data. */
+/** Waits until every panel of the dashboard has drawn its data, or the page's own view has what it shows. */
 export async function settled(page) {
   await page.waitForFunction(() => {
+    const [live, status] = [document.querySelector(".live"), document.querySelector(".status")];
+    if (live) return live.dataset.state === "open" || live.dataset.state === "paused";
+    if (status) return status.querySelector('[data-card="storage"] dd') !== null && status.querySelector(".facts").textContent.includes("Documents");
     const panels = [...document.querySelectorAll(".vega")];
     return panels.length > 0 && panels.every((panel) => panel.dataset.state === "ready" || panel.dataset.state === "late");
   }, undefined, { timeout: 180_000 });

@@ -37,9 +37,15 @@ export async function catalogue(file = "dashboards/kibana.ndjson") {
     name: field.name,
     type: field.type,
     index: field.esTypes[0],
-    format: formats[field.name]?.id ?? null,
+    format: format(formats[field.name]),
   }));
   return { dashboards, fields };
+}
+
+// As `/api/dashboards` calls them.
+function format(written) {
+  if (written === undefined || written.id === "url") return null;
+  return written.params.pattern === "0" ? "plain" : written.id;
 }
 
 const TYPES = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml" };
@@ -49,9 +55,10 @@ const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** Starts it; the answer has `port` and `close()`. */
+/** Starts it; the answer has `port`, `close()`, and `live(…)`, which sends an event to every open live view. */
 export async function canned({ port = 0, documents = flows(), status = {} } = {}) {
   const made = await catalogue();
+  const watchers = new Set();
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, "http://x").pathname;
     const send = (type, body, code = 200) => {
@@ -61,6 +68,19 @@ export async function canned({ port = 0, documents = flows(), status = {} } = {}
     try {
       if (path === "/api/dashboards") return send("application/json", JSON.stringify(made));
       if (path === "/status") return send("application/json", JSON.stringify({ ...STATUS, stored: documents.length, ...status }));
+      if (path === "/api/flows") {
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        response.write(event({ flows: [], missed: 0, passed_by: 0 }));
+        const watcher = { response, query: JSON.parse(new URL(request.url, "http://x").searchParams.get("query")) };
+        watchers.add(watcher);
+        request.on("close", () => watchers.delete(watcher));
+        return;
+      }
+      if (path === "/es/") return send("application/json", JSON.stringify({ version: { number: "8.0.0", distribution: "podflow" } }));
+      if (path.startsWith("/es/_cat/indices")) {
+        const line = { index: "flow-2026.01.01", "docs.count": String(documents.length), "store.size": "123456" };
+        return send("application/json", JSON.stringify([line]));
+      }
       if (path.startsWith("/es/")) {
         let text = "";
         for await (const chunk of request) text += chunk;
@@ -74,8 +94,21 @@ export async function canned({ port = 0, documents = flows(), status = {} } = {}
     }
   });
   await new Promise((done) => server.listen(port, "127.0.0.1", done));
-  return { port: server.address().port, close: () => server.close() };
+  const live = (flows, { missed = 0, passed_by = 0 } = {}) => {
+    for (const { response, query } of watchers) {
+      const found = search(flows, { query, size: flows.length }).hits.hits.map((hit) => hit._source);
+      response.write(event({ flows: found, missed, passed_by }));
+    }
+    return watchers.size;
+  };
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return { port: server.address().port, close, live };
 }
+
+const event = (data) => `event: flows\ndata: ${JSON.stringify(data)}\n\n`;
 
 const STATUS = {
   version: "0.1.0",

@@ -5,32 +5,10 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 
-import { openPage, settled } from "./browser.mjs";
-import { canned } from "./canned.mjs";
 import { flows } from "./generate.mjs";
+import { go, over } from "./over.mjs";
 
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-/** Opens a page over these documents, and fails on any complaint of the browser. */
-async function over(setting, body) {
-  const server = await canned(setting);
-  const { browser, page, complaints } = await openPage(setting);
-  try {
-    await page.goto(`http://127.0.0.1:${server.port}/?refresh=0${setting.query ?? ""}`);
-    await page.waitForSelector("nav a");
-    await body(page);
-    assert.deepEqual([...new Set(complaints)], []);
-  } finally {
-    await browser.close();
-    server.close();
-  }
-}
-
-const go = async (page, name) => {
-  await page.getByRole("navigation").getByRole("link", { name, exact: true }).click();
-  await page.waitForFunction((wanted) => document.title.startsWith(wanted), name);
-  await settled(page);
-};
 
 const HOSTILE = [
   "<img src=x onerror=\"window.stolen=1\">",
@@ -57,7 +35,7 @@ test("hostile names are only text, wherever they are drawn", async () => {
   });
 });
 
-test("every dashboard is without serious findings of axe, in both themes", async () => {
+test("every dashboard and view is without serious findings of axe, in both themes", async () => {
   for (const colorScheme of ["light", "dark"]) {
     await over({ documents: flows(), colorScheme }, async (page) => {
       for (const name of await page.locator("nav a").allTextContents()) {

@@ -60,20 +60,25 @@ export interface Exporter {
   records: number;
   gaps: number;
   templates: number;
+  sequence_numbers?: "counted" | "unreliable";
+  not_sent?: { flows: number; packets: number; octets: number } | null;
   last_seen: string | null;
+  clock_skew_ms?: number;
 }
 
 export interface Status {
   version: string;
   started: string;
-  store: { kind: string; state: string };
+  store: { kind: string; state: string; retention?: string };
   export_interval_seconds: number;
-  received: { messages: number; records: number };
+  received: { messages: number; records: number; dropped_messages?: Record<string, number> };
   stored: number;
   duplicates: number;
   rejected: number;
   dropped: Record<string, number>;
   in_flight: number;
+  spool?: { documents: number; octets: number };
+  exporters_forgotten?: number;
   exporters: Exporter[];
 }
 
@@ -91,6 +96,24 @@ export interface SearchAnswer {
 export const catalogue = () => json<Catalogue>("api/dashboards");
 
 export const status = () => json<Status>("status");
+
+export interface IndexLine {
+  index: string;
+  documents: number;
+  octets: number;
+}
+
+/** The indices of flows, with their documents and sizes. */
+export async function indices(signal: AbortSignal): Promise<IndexLine[]> {
+  const lines = await json<Record<string, string>[]>("es/_cat/indices/flow-*?format=json&bytes=b&h=index,docs.count,store.size", { signal });
+  return lines.map((line) => ({ index: line["index"] ?? "", documents: Number(line["docs.count"] ?? 0), octets: Number(line["store.size"] ?? 0) }));
+}
+
+/** What the store calls itself, with its version. */
+export async function storeVersion(signal: AbortSignal): Promise<string> {
+  const about = await json<{ version?: { number?: string; distribution?: string }; tagline?: string }>("es/", { signal });
+  return `${about.version?.distribution ?? "elasticsearch"} ${about.version?.number ?? ""}`.trim();
+}
 
 export function search(index: string, body: unknown, signal: AbortSignal): Promise<SearchAnswer> {
   return json<SearchAnswer>(`es/${encodeURIComponent(index).replaceAll("%2A", "*")}/_search`, {

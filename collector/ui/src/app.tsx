@@ -4,10 +4,14 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks"
 
 import { catalogue, status, type Catalogue, type Dashboard, type Panel, type Status } from "./api.ts";
 import { FilterBar } from "./filter-bar.tsx";
+import { compile } from "./kql/query.ts";
 import type { Filter } from "./kibana.ts";
+import { LiveView } from "./live-view.tsx";
 import { Markdown } from "./markdown.tsx";
+import { QueryBar } from "./query-bar.tsx";
 import { Records } from "./records.tsx";
 import { StatusLine } from "./status-line.tsx";
+import { StatusView } from "./status-view.tsx";
 import { readView, withFilter, writeView, type View } from "./state.ts";
 import { applyTheme, chosenTheme, type Theme } from "./theme.ts";
 import { moments, type Moments } from "./time.ts";
@@ -95,10 +99,19 @@ export function App() {
   }, [view.refreshSeconds]);
 
   const range = useMemo(() => moments(view.range, now), [view.range, now]);
-  const dashboard = made?.dashboards.find((one) => one.id === view.dashboard) ?? made?.dashboards[0];
+  const compiled = useMemo(() => compile(view.query, made?.fields ?? []), [view.query, made]);
+  const inForce = useMemo(
+    () => (compiled.query === null ? view.filters : [...view.filters, { query: compiled.query, negate: false }]),
+    [view.filters, compiled],
+  );
+  const own = OWN_VIEWS.find((one) => one.id === view.dashboard);
+  const dashboard = own ? undefined : (made?.dashboards.find((one) => one.id === view.dashboard) ?? made?.dashboards[0]);
+  const shown = own ?? dashboard;
   useEffect(() => {
-    document.title = dashboard ? `${dashboard.title} · Podflow` : "Podflow";
-  }, [dashboard]);
+    document.title = shown ? `${shown.title} · Podflow` : "Podflow";
+  }, [shown]);
+  const addFilter = (query: Record<string, unknown>) => go({ filters: withFilter(view.filters, { query, negate: false }) });
+  const columns = useMemo(() => tableColumns(made), [made]);
 
   const nextTheme: Theme = theme === "auto" ? (dark ? "light" : "dark") : theme === "dark" ? "light" : "dark";
   return (
@@ -108,11 +121,11 @@ export function App() {
           <img src="./icon.svg" alt="" width="22" height="22" /> Podflow
         </h1>
         <nav aria-label="Dashboards">
-          {made?.dashboards.map((one) => (
+          {[...(made?.dashboards ?? []), ...OWN_VIEWS].map((one) => (
             <a
               key={one.id}
               href={writeView({ ...view, dashboard: one.id })}
-              aria-current={one === dashboard ? "page" : undefined}
+              aria-current={one === shown ? "page" : undefined}
               onClick={(event) => {
                 if (event.ctrlKey || event.metaKey || event.shiftKey) return;
                 event.preventDefault();
@@ -136,30 +149,52 @@ export function App() {
           ◐
         </button>
       </header>
-      <FilterBar filters={view.filters} fields={made?.fields ?? []} go={go} />
+      {own?.id !== "status" && (
+        <>
+          <QueryBar query={view.query} fields={made?.fields ?? []} range={range} filters={view.filters} go={(query) => go({ query })} />
+          <FilterBar filters={view.filters} go={go} />
+        </>
+      )}
       {problem !== null && (
         <p class="problem" role="alert">
           {problem}
         </p>
       )}
       <main>
-        {state !== null && state.stored === 0 && <Waiting state={state} />}
-        {dashboard && made && (
+        {state !== null && state.stored === 0 && own?.id !== "status" && <Waiting state={state} />}
+        {own?.id === "status" && <StatusView state={state} now={now} />}
+        {compiled.error !== null && <p class="hint">The query cannot be read, so nothing is drawn for it.</p>}
+        {own?.id === "live" && made && compiled.error === null && (
+          <LiveView filters={inForce} fields={made.fields} columns={columns} addFilter={addFilter} />
+        )}
+        {dashboard && made && compiled.error === null && (
           <Grid
             dashboard={dashboard}
             made={made}
             range={range}
-            filters={view.filters}
+            filters={inForce}
             exportIntervalMs={(state?.export_interval_seconds ?? 60) * 1000}
             ready={state !== null || problem !== null}
             theme={`${theme} ${dark}`}
-            addFilter={(query) => go({ filters: withFilter(view.filters, { query, negate: false }) })}
+            addFilter={addFilter}
           />
         )}
       </main>
       <StatusLine state={state} now={now} />
     </>
   );
+}
+
+/** What the page has beside the dashboards: Kibana has no such views. */
+const OWN_VIEWS = [
+  { id: "live", title: "Live" },
+  { id: "status", title: "Status" },
+] as const;
+
+/** The columns of the table of flow records, wherever it stands. */
+function tableColumns(made: Catalogue | null): string[] {
+  const panels = made?.dashboards.flatMap((one) => one.panels) ?? [];
+  return panels.find((panel) => panel.kind === "search")?.columns ?? [];
 }
 
 interface GridProperties {
@@ -214,7 +249,8 @@ function Waiting({ state }: { state: Status }) {
   const first = new Date(Date.parse(state.started) + (state.export_interval_seconds + 5) * 1000);
   const overdue = first.getTime() < Date.now();
   const templates = state.exporters.reduce((sum, exporter) => sum + exporter.templates, 0);
-  const lost = Object.values(state.dropped).reduce((sum, count) => sum + count, 0) + state.rejected;
+  const dropped = Object.entries(state.dropped).filter(([reason]) => reason !== "other_side");
+  const lost = dropped.reduce((sum, [, count]) => sum + count, 0) + state.rejected;
   return (
     <div class="waiting" role="status">
       <strong>No flow has been stored yet.</strong>{" "}

@@ -10,9 +10,15 @@ export interface Filter {
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-/** The body of a request with its markers filled in. */
-export function fillRequest(url: Record<string, unknown>, range: Moments, filters: Filter[]): Record<string, unknown> {
+/** The body of a request with its markers filled in; with `spanBefore`, the same of the span before the range is asked too. */
+export function fillRequest(url: Record<string, unknown>, range: Moments, filters: Filter[], spanBefore = false): Record<string, unknown> {
   const body = fillMarkers(structuredClone(url["body"]) as Json, range) as Record<string, unknown>;
+  const aggregations = body["aggs"] as { [key: string]: Json } | undefined;
+  if (spanBefore && aggregations?.["now"] !== undefined && aggregations["day"] !== undefined) {
+    // Kibana has no marker for it, so only our page asks: what stands for the day before, over the span before.
+    const before = { gte: 2 * range.from - range.to, lt: range.from, format: "epoch_millis" };
+    aggregations["before"] = { ...(aggregations["day"] as { [key: string]: Json }), filter: { range: { "@timestamp": before } } };
+  }
   const timefield = url["%timefield%"];
   if (url["%context%"] === true) {
     body["query"] = context(typeof timefield === "string" ? timefield : null, range, filters);

@@ -1,9 +1,11 @@
-// The table of flow records, newest first: what Kibana shows as a saved search. A click on a cell filters by it.
+// The table of stored flow records, newest first: what Kibana shows as a saved search; and as a file.
 
 import { useEffect, useState } from "preact/hooks";
 
 import { search, type Field, type Hit, type SearchContent } from "./api.ts";
-import { context, plainName, type Filter } from "./kibana.ts";
+import { FlowTable } from "./flow-table.tsx";
+import { context, type Filter } from "./kibana.ts";
+import { save, type Format } from "./save.ts";
 import type { Moments } from "./time.ts";
 
 interface Properties {
@@ -16,167 +18,79 @@ interface Properties {
 
 const PAGE = 100;
 
+// What Elasticsearch gives at once, unless it is told otherwise (`index.max_result_window`).
+const MOST_SAVED = 10_000;
+
 export function Records({ panel, range, filters, fields, addFilter }: Properties) {
   const [hits, setHits] = useState<Hit[] | null>(null);
-  const [total, setTotal] = useState("");
+  const [total, setTotal] = useState(0);
   const [error, setError] = useState<string | null>(null);
-  const [open, setOpen] = useState<string | null>(null);
+  const [saving, setSaving] = useState("");
+
+  const found = (size: number, signal: AbortSignal) =>
+    search(
+      "flow-*",
+      { size, track_total_hits: true, sort: [{ "@timestamp": "desc" }], query: context("@timestamp", range, filters) },
+      signal,
+    );
 
   useEffect(() => {
     const abort = new AbortController();
-    void (async () => {
-      try {
-        const body = {
-          size: PAGE,
-          sort: [{ "@timestamp": "desc" }],
-          query: context("@timestamp", range, filters),
-        };
-        const answer = await search("flow-*", body, abort.signal);
+    found(PAGE, abort.signal).then(
+      (answer) => {
         setHits(answer.hits.hits);
-        const all = answer.hits.total;
-        setTotal(all ? `${all.relation === "gte" ? "more than " : ""}${all.value.toLocaleString()}` : "");
+        setTotal(answer.hits.total?.value ?? 0);
         setError(null);
-      } catch (failure) {
+      },
+      (failure: unknown) => {
         if (!abort.signal.aborted) setError(failure instanceof Error ? failure.message : String(failure));
-      }
-    })();
+      },
+    );
     return () => abort.abort();
   }, [panel, range, filters]);
+
+  const download = async (format: Format) => {
+    setSaving("asking for the records…");
+    try {
+      const answer = await found(MOST_SAVED, new AbortController().signal);
+      const all = answer.hits.total?.value ?? answer.hits.hits.length;
+      save(
+        answer.hits.hits.map((hit) => hit._source),
+        format,
+      );
+      const saved = answer.hits.hits.length;
+      setSaving(all > saved ? `saved the newest ${saved.toLocaleString()} of ${all.toLocaleString()}` : `saved ${saved.toLocaleString()} records`);
+    } catch (failure) {
+      setSaving(`not saved: ${failure instanceof Error ? failure.message : String(failure)}`);
+    }
+  };
 
   if (error !== null) return <p class="problem" role="alert">{error}</p>;
   if (hits === null) return <p class="hint">Loading…</p>;
   if (hits.length === 0) return <p class="hint">No flow records in this range.</p>;
-  const filter = (column: string, value: unknown) => addFilter({ match_phrase: { [searched(column, fields)]: value } });
+  const caption = `The newest ${hits.length} of ${total.toLocaleString()} records`;
   return (
-    <div class="records" data-panel={panel.id} tabIndex={0} role="region" aria-label="Flow records">
-      <table>
-        <caption>
-          The newest {hits.length} of {total} records
-        </caption>
-        <thead>
-          <tr>
-            <th scope="col">Time</th>
-            {panel.columns.map((column) => (
-              <th scope="col" title={column} key={column}>
-                {/* Names may break before a capital, so that columns are as wide as their values. */}
-                {plainName(column)
-                  .split(/(?=[A-Z][a-z])/)
-                  .map((part) => [<wbr />, part])}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {hits.map((hit) => (
-            <>
-              <tr key={hit._id}>
-                <td>
-                  <button
-                    class="plain"
-                    aria-expanded={open === hit._id}
-                    title="All fields of this record"
-                    onClick={() => setOpen(open === hit._id ? null : hit._id)}
-                  >
-                    {time(hit._source["@timestamp"])}
-                  </button>
-                </td>
-                {panel.columns.map((column) => (
-                  <Cell key={column} column={column} value={valueAt(hit._source, column)} fields={fields} filter={filter} />
-                ))}
-              </tr>
-              {open === hit._id && (
-                <tr class="all">
-                  <td colSpan={panel.columns.length + 1}>
-                    <dl>
-                      {flat(hit._source).map(([name, value]) => (
-                        <div key={name}>
-                          <dt>{name}</dt>
-                          <dd>{value}</dd>
-                        </div>
-                      ))}
-                    </dl>
-                  </td>
-                </tr>
-              )}
-            </>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <>
+      <div class="tools">
+        <SaveButtons save={(format) => void download(format)} />
+        <span role="status">{saving}</span>
+      </div>
+      <div class="records" data-panel={panel.id} tabIndex={0} role="region" aria-label="Flow records">
+        <FlowTable hits={hits} columns={panel.columns} fields={fields} caption={caption} addFilter={addFilter} />
+      </div>
+    </>
   );
 }
 
-interface CellProperties {
-  column: string;
-  value: unknown;
-  fields: Field[];
-  filter(column: string, value: unknown): void;
-}
-
-function Cell({ column, value, fields, filter }: CellProperties) {
-  const format = fields.find((field) => field.name === column)?.format ?? null;
-  const numeric = format === "bytes" || format === "number";
-  if (value === undefined || value === null || value === "") return <td class="none">–</td>;
-  const text = shown(value, format);
-  if (numeric) return <td class="number" title={String(value)}>{text}</td>;
+export function SaveButtons({ save, disabled = false }: { save(format: Format): void; disabled?: boolean }) {
   return (
-    <td>
-      <button class="plain" title={`${text}\nFilter by this ${plainName(column)}`} onClick={() => filter(column, value)}>
-        {text}
+    <>
+      <button disabled={disabled} title={`What is filtered, at most ${MOST_SAVED.toLocaleString()} records`} onClick={() => save("csv")}>
+        Save as CSV
       </button>
-    </td>
+      <button disabled={disabled} title={`What is filtered, at most ${MOST_SAVED.toLocaleString()} records`} onClick={() => save("json")}>
+        Save as JSON
+      </button>
+    </>
   );
-}
-
-function shown(value: unknown, format: string | null): string {
-  if (typeof value === "number" && format === "bytes") return bytes(value);
-  if (typeof value === "number" && format === "number") return value.toLocaleString();
-  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
-}
-
-// Letters of a cell; the record's own view shows more.
-const LONGEST = 80;
-
-/** A number of bytes with an SI prefix. */
-export function bytes(count: number): string {
-  const steps = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-  let place = 0;
-  let rest = count;
-  while (rest >= 999.5 && place < steps.length - 1) {
-    rest /= 1000;
-    place += 1;
-  }
-  return `${place === 0 ? rest : rest.toPrecision(3)} ${steps[place]}`;
-}
-
-function time(value: unknown): string {
-  const at = new Date(String(value));
-  if (Number.isNaN(at.getTime())) return String(value);
-  const pad = (number: number, width = 2) => String(number).padStart(width, "0");
-  const day = `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`;
-  return `${day} ${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}.${pad(at.getMilliseconds(), 3)}`;
-}
-
-/** The value at a dotted name. */
-export function valueAt(source: Record<string, unknown>, name: string): unknown {
-  if (name in source) return source[name];
-  return name.split(".").reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key], source);
-}
-
-/** A document as lines of name and text, in its order. */
-export function flat(source: Record<string, unknown>, prefix = ""): [string, string][] {
-  return Object.entries(source).flatMap(([key, value]): [string, string][] => {
-    const name = prefix + key;
-    if (value !== null && typeof value === "object" && !Array.isArray(value)) {
-      return flat(value as Record<string, unknown>, `${name}.`);
-    }
-    return [[name, typeof value === "object" ? JSON.stringify(value) : String(value)]];
-  });
-}
-
-// Names and addresses are searched by their `.keyword`, which indices of every age have.
-function searched(column: string, fields: Field[]): string {
-  const keyword = `${column}.keyword`;
-  return fields.some((field) => field.name === keyword) ? keyword : column;
 }

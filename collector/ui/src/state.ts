@@ -7,6 +7,8 @@ export interface View {
   dashboard: string;
   range: Range;
   refreshSeconds: number;
+  /** What is typed, in Kibana's query language. */
+  query: string;
   filters: Filter[];
 }
 
@@ -20,6 +22,7 @@ export function readView(search: string): View {
     dashboard: parameters.get("dashboard") ?? "",
     range: { from: parameters.get("from") ?? "now-15m", to: parameters.get("to") ?? "now" },
     refreshSeconds: REFRESH_SECONDS.includes(refresh) ? refresh : 5,
+    query: parameters.get("query") ?? "",
     filters: readFilters(parameters.get("filters")),
   };
 }
@@ -31,6 +34,7 @@ export function writeView(view: View): string {
   parameters.set("from", view.range.from);
   parameters.set("to", view.range.to);
   parameters.set("refresh", String(view.refreshSeconds));
+  if (view.query !== "") parameters.set("query", view.query);
   if (view.filters.length > 0) parameters.set("filters", JSON.stringify(view.filters));
   return `?${parameters}`;
 }

@@ -4,7 +4,8 @@ import type { Status } from "./api.ts";
 
 export function StatusLine({ state, now }: { state: Status | null; now: number }) {
   if (state === null) return null;
-  const lost = Object.entries(state.dropped).filter(([, count]) => count > 0);
+  // What the other side's agent exports too is not lost.
+  const lost = Object.entries(state.dropped).filter(([reason, count]) => count > 0 && reason !== "other_side");
   return (
     <footer>
       <span>{state.exporters.length} exporters</span>

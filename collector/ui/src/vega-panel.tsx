@@ -31,16 +31,19 @@ interface Request {
   data: string;
   url: Record<string, unknown>;
   path: string | undefined;
+  /** Whether the spec shows the span before, where it is asked for. */
+  spanBefore: boolean;
 }
 
 /** A spec without its requests, and the requests. */
 function separate(source: Spec, exportIntervalMs: number): { spec: Spec; requests: Request[] } {
   const spec = structuredClone(source);
   const requests: Request[] = [];
+  const spanBefore = (spec.signals ?? []).some((signal) => signal.name === "spanBefore");
   for (const data of (spec.data ?? []) as unknown as Record<string, unknown>[]) {
     if (typeof data["url"] !== "object" || data["url"] === null) continue;
     const format = data["format"] as { property?: string } | undefined;
-    requests.push({ data: String(data["name"]), url: data["url"] as Record<string, unknown>, path: format?.property });
+    requests.push({ data: String(data["name"]), url: data["url"] as Record<string, unknown>, path: format?.property, spanBefore });
     delete data["url"];
     delete data["format"];
     data["values"] = [];
@@ -114,7 +117,7 @@ export function VegaPanel({ panel, range, filters, exportIntervalMs, theme }: Pr
     void (async () => {
       try {
         for (const request of now.requests) {
-          const body = fillRequest(request.url, range, filters);
+          const body = fillRequest(request.url, range, filters, request.spanBefore);
           const answer = await search(String(request.url["index"]), body, abort.signal);
           const rows = property(answer, request.path);
           answers.current.set(request.data, rows);
