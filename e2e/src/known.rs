@@ -16,7 +16,7 @@ use podflow_ipfix::template::TemplateId;
 /// One live flow: a record every interval, all of one size.
 #[derive(Clone, Debug)]
 pub struct KnownFlow {
-    /// Namespace, name and Node of the source Pod.
+    /// Namespace, name and Node of the source Pod; all empty for an address outside the cluster.
     pub source: (&'static str, &'static str, &'static str),
     /// Namespace, name and Node of the destination Pod; all empty for an address outside the cluster.
     pub destination: (&'static str, &'static str, &'static str),
@@ -28,7 +28,7 @@ pub struct KnownFlow {
     pub received: u64,
 }
 
-/// The mix that the page's tests draw: six Pods on three Nodes, a Service, and one way out of the cluster.
+/// The mix that the page's tests draw: six Pods on three Nodes, Services, a way out of the cluster and one in.
 pub const MIX: &[KnownFlow] = &[
     flow(("shop", "cart-7d9f", "node-a"), ("shop", "ledger-0", "node-b"), "", 6_000_000, 300_000),
     flow(
@@ -60,6 +60,7 @@ pub const MIX: &[KnownFlow] = &[
         100_000,
         800_000,
     ),
+    flow(("", "", ""), ("web", "front-2b", "node-b"), "web/front:https", 70_000, 700_000),
 ];
 
 const fn flow(
@@ -125,6 +126,7 @@ fn name((namespace, pod, _): (&str, &str, &str), address: IpAddr) -> String {
 fn record(flow: &KnownFlow, place: u16, start_ms: u64, at: u64, records: u64) -> FlowRecord<'_> {
     let last = u8::try_from(place % 200).unwrap_or(0);
     let outside = flow.destination.1.is_empty();
+    let from_outside = flow.source.1.is_empty();
     let counters = |octets: u64| Counters {
         packets_total: octets.div_ceil(1400) * records,
         octets_total: octets * records,
@@ -132,7 +134,7 @@ fn record(flow: &KnownFlow, place: u16, start_ms: u64, at: u64, records: u64) ->
         octets_delta: octets,
     };
     FlowRecord {
-        source: [10, 10, 1, last + 1].into(),
+        source: if from_outside { [198, 51, 100, 20].into() } else { [10, 10, 1, last + 1].into() },
         destination: if outside { [203, 0, 113, 7].into() } else { [10, 10, 2, last + 1].into() },
         source_port: 40_000 + place,
         destination_port: 80,
@@ -156,6 +158,7 @@ fn record(flow: &KnownFlow, place: u16, start_ms: u64, at: u64, records: u64) ->
         tcp_state: "ESTABLISHED",
         flow_type: match (outside, flow.source.2 == flow.destination.2) {
             (true, _) => FlowType::ToExternal,
+            (false, _) if from_outside => FlowType::FromExternal,
             (false, true) => FlowType::IntraNode,
             (false, false) => FlowType::InterNode,
         },

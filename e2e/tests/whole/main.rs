@@ -31,4 +31,6 @@ mod scale;
 
 mod page;
 
+mod panels;
+
 mod manifests;
