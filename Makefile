@@ -39,10 +39,11 @@ lint: ## formatting and clippy, warnings are errors
 fuzz: ## 10,000,000 executions of each fuzz target, hours (RUNS=number, TARGETS=names, SANITIZER=address)
 	fuzz/run.sh $(TARGETS)
 
-bench: ## measurements, on a release build; the collector beside nfcapd and nfacctd
+bench: ## measurements, on a release build; the collector beside nfcapd and nfacctd, its store beside DuckDB, SQLite and Elasticsearch
 	cargo bench --workspace
-	cargo build --release --workspace --bin podflow-collector --example decode_rate --example load
+	cargo build --release --workspace --bin podflow-collector --examples
 	collector/benches/compare.py $(ARGS)
+	collector/benches/engines.py
 
 deps: ## installs what building and testing need (apt)
 	@build/deps.sh test

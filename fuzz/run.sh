@@ -24,9 +24,11 @@ found=0
 for target in "${targets[@]}"; do
     mkdir -p "work/$target"
     log=work/$target.log
+    words=()
+    [ ! -f "dictionaries/$target" ] || words=(-dict="dictionaries/$target")
     echo "fuzz: $target, $runs executions, log in fuzz/$log"
     if ! cargo fuzz run --sanitizer "$sanitizer" "$target" "work/$target" "corpus/$target" -- \
-        -runs="$runs" -max_len="$length" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >"$log" 2>&1; then
+        -runs="$runs" -max_len="$length" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 "${words[@]}" >"$log" 2>&1; then
         found=1
         tail -n 40 "$log" >&2
     fi

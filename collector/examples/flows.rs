@@ -10,7 +10,7 @@ mod flows;
 
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
@@ -53,20 +53,23 @@ fn print(flows: Flows) -> Result<()> {
 fn serve(port: u16, flows: Flows) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let store = Arc::new(Store::open(folder.path(), Options { keep: Duration::MAX, ..Options::default() })?);
-    let mut numbers = 0..flows.count;
+    let (mut numbers, mut spent) = (0..flows.count, Duration::ZERO);
     while !numbers.is_empty() {
+        let documents: Vec<_> = numbers.by_ref().take(50_000).map(|number| flows.document(number)).collect();
+        let begun = Instant::now();
         let mut batch = store.batch();
-        for number in numbers.by_ref().take(50_000) {
-            batch.add(&flows.document(number));
+        for document in &documents {
+            batch.add(document);
         }
         store.commit(&mut batch)?;
+        spent += begun.elapsed();
     }
     while store.merge_now() {}
     let router = Router::new().nest_service("/es", es::router(Arc::clone(&store)));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
-        println!("{} octets", store.info().octets);
+        println!("{} octets, loaded in {} s", store.info().octets, spent.as_secs_f64());
         let serving = tokio::spawn(axum::serve(listener, router).into_future());
         tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
         serving.abort();

@@ -51,6 +51,8 @@ mod describe;
 
 mod error;
 
+pub mod exercise;
+
 #[cfg(test)]
 mod tests;
 

@@ -4,16 +4,12 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
 use nix::sys::resource::{Resource, setrlimit};
-use podflow_collector::es;
+use podflow_collector::es::exercise::Asker;
 use podflow_collector::store::{Options, Store};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
-use tower::ServiceExt as _;
 
 use crate::flows::Flows;
 
@@ -128,7 +124,7 @@ const TEXTS: &[&str] = &[
 /// Address space of this process: a question that takes memory without end fails here, not the whole machine.
 const MOST_MEMORY: u64 = 8 << 30;
 
-static ROUTER: LazyLock<(Router, tempfile::TempDir, tokio::runtime::Runtime)> = LazyLock::new(|| {
+static ASKER: LazyLock<(Asker, tempfile::TempDir)> = LazyLock::new(|| {
     setrlimit(Resource::RLIMIT_AS, MOST_MEMORY, MOST_MEMORY).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let options = Options { keep: Duration::MAX, ..Options::default() };
@@ -139,8 +135,7 @@ static ROUTER: LazyLock<(Router, tempfile::TempDir, tokio::runtime::Runtime)> = 
         batch.add(&flows.document(number));
     });
     store.commit(&mut batch).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    (es::router(Arc::new(store)), folder, runtime)
+    (Asker::of(Arc::new(store)).unwrap(), folder)
 });
 
 proptest! {
@@ -167,22 +162,8 @@ proptest! {
     }
 }
 
-/// A 500 would be a panic or a lost assumption; deadlines and bounds are the server's own.
 fn check(body: &str) {
-    let (router, _, runtime) = &*ROUTER;
-    let request = Request::post("/flow-*/_search").body(Body::from(body.to_owned())).unwrap();
-    let (status, shown) = runtime.block_on(async {
-        let response = router.clone().oneshot(request).await.unwrap();
-        let status = response.status().as_u16();
-        (status, axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap())
-    });
-    let shown: Value = serde_json::from_slice(&shown).unwrap_or_else(|_| panic!("no JSON for {body}"));
-    if status == 200 {
-        assert!(shown["hits"].is_object(), "{body}: {shown}");
-    } else {
-        assert!(shown["error"]["root_cause"][0]["type"].is_string(), "{body}: {shown}");
-        assert_ne!(shown["error"]["type"], "exception", "{body}: {shown}");
-    }
+    ASKER.0.ask(body.as_bytes());
 }
 
 fn scalar() -> impl Strategy<Value = Value> {
