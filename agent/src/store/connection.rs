@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     pub(super) end_reported: bool,
     /// Number of the dump that saw it last.
     pub(super) seen: u32,
+    /// Number of the dump that ran, or had run last, when it was met.
+    pub(super) met: u32,
     /// The export interval that its previous record belongs to.
     pub(super) window: u32,
     /// When complete dumps began to lack it, by the steady clock; 0 while they do not.
@@ -105,6 +107,7 @@ impl Connection {
             gone: false,
             end_reported: ended,
             seen: 0,
+            met: 0,
             window: limits.schedule.window(flow_id, now.wall_ms),
             missing_since_s: 0,
             expires_s: expiry(entry, now),

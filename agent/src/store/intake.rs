@@ -81,6 +81,7 @@ impl Store {
             let reason = connection.natural_end();
             self.end(slot, reason, true);
         }
+        self.paired = generation;
         self.pair();
         let acquainted_s = *self.acquainted_s.get_or_insert(now.steady_s);
         let is_known = now.steady_s.saturating_sub(acquainted_s) >= PATIENCE_S;
@@ -156,11 +157,18 @@ impl Store {
         }
     }
 
-    /// Flows that were known by their events alone have met their twins by now.
-    pub(super) fn pair(&mut self) {
+    /// Ended flows that are paired by now go on to the queue.
+    fn pair(&mut self) {
         for slot in std::mem::take(&mut self.unpaired) {
-            self.enqueue(slot);
+            let is_paired = self.table.get(slot).is_some_and(|connection| self.is_paired(connection));
+            if is_paired { self.enqueue(slot) } else { self.unpaired.push(slot) }
         }
+    }
+
+    /// A complete dump that began after it was met has shown its counterparts of other zones, or their events have: only
+    /// then is it known whether it is a flow or a twin.
+    pub(super) fn is_paired(&self, connection: &Connection) -> bool {
+        !self.table.has_zones() || connection.met < self.paired
     }
 
     /// Nothing more will be heard of a connection; it no longer counts as one that this dump has shown.
@@ -180,7 +188,9 @@ impl Store {
     }
 
     fn new_connection(&mut self, entry: &Entry, now: Now) -> Connection {
-        let connection = Connection::new(entry, now, &self.memory, &self.limits, self.acquainted_s.is_some());
+        let mut connection =
+            Connection::new(entry, now, &self.memory, &self.limits, self.acquainted_s.is_some());
+        connection.met = self.generation;
         if connection.start_ms < self.memory.crashed_before_ms {
             let again = connection.unreported();
             self.tally.repeated_flows += u64::from(again != Counters::default());
@@ -213,11 +223,11 @@ impl Store {
         }
         connection.phase = Phase::Ended;
         connection.end_reason = reason;
-        let is_unseen = connection.seen == 0;
-        if is_unseen && self.table.has_zones() && self.unpaired.len() < self.limits.ended {
-            self.unpaired.push(slot);
-        } else {
+        let ended = *connection;
+        if self.is_paired(&ended) || self.unpaired.len() >= self.limits.ended {
             self.enqueue(slot);
+        } else {
+            self.unpaired.push(slot);
         }
     }
 }

@@ -86,8 +86,10 @@ pub(crate) struct Store {
     tally: Tally,
     /// Slots of ended flows, in the order they are to be reported.
     ended: VecDeque<u32>,
-    /// Slots of ended flows that no dump has shown: whether they are twins is known at the end of the next.
+    /// Slots of ended flows of which it is not known yet whether they are twins.
     unpaired: Vec<u32>,
+    /// Number of the last complete dump: connections that were met before it began are paired.
+    paired: u32,
     /// Slots found due by the last look, not reported yet, with their flow id (a slot may be used again).
     due: VecDeque<(u32, u64)>,
     twins: Twins,
@@ -146,6 +148,7 @@ impl Store {
             tally: Tally::default(),
             ended: VecDeque::new(),
             unpaired: Vec::new(),
+            paired: 0,
             due: VecDeque::new(),
             twins: Twins::default(),
             held: Vec::new(),
@@ -195,7 +198,11 @@ impl Store {
         self.connections()
             .filter(|connection| !connection.gone)
             .map(|connection| {
-                let reported = Reported { totals: connection.reported, ended: connection.end_reported };
+                let reported = match connection.twin {
+                    // Its flow tells of it; it has nothing to say, even where it outlives that one.
+                    true => Reported { totals: connection.counters, ended: true },
+                    false => Reported { totals: connection.reported, ended: connection.end_reported },
+                };
                 (connection.key.hash(), reported)
             })
             .chain(self.memory.reported.iter().map(|(hash, reported)| (*hash, *reported)))

@@ -39,6 +39,7 @@ impl Store {
         let schedule = self.limits.schedule;
         for (slot, connection) in self.table.iter() {
             if connection.has_news()
+                && self.is_paired(connection)
                 && (schedule.window(connection.flow_id, now.wall_ms) != connection.window
                     || schedule.is_idle(connection.moved_ms, now.wall_ms))
             {
@@ -49,7 +50,9 @@ impl Store {
 
     /// Makes every live flow with news due: the agent is about to stop.
     pub(crate) fn look_at_all(&mut self) {
-        self.pair();
+        for slot in std::mem::take(&mut self.unpaired) {
+            self.enqueue(slot);
+        }
         self.released.append(&mut self.held);
         self.released.iter_mut().for_each(|report| report.held_since_s = LONG_AGO);
         self.due = self

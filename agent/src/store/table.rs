@@ -74,18 +74,29 @@ impl Table {
         }
     }
 
-    /// The slots of other connections that share a tuple with this one, before or after translation.
-    pub(super) fn of_same_tuples(&self, connection: &Connection, slot: u32) -> Vec<u32> {
-        let mut found = Vec::new();
+    /// The slots of other entries of the same connection: they share a tuple with this one, before or after translation,
+    /// and were born with it. Of each zone there is one of each tuple, that of the nearest birth: ports are used again.
+    pub(super) fn of_same_connection(&self, connection: &Connection, slot: u32) -> Vec<u32> {
+        let mut found: Vec<(u64, u32)> = Vec::new();
         for tuple in tuples(connection) {
             for entry in self.by_tuple.iter_hash(hash(&tuple)) {
                 let other = slot_of(*entry);
-                if other != slot && !found.contains(&other) && tuple_of(&self.slots, *entry) == Some(tuple) {
-                    found.push(other);
+                if other == slot || tuple_of(&self.slots, *entry) != Some(tuple) {
+                    continue;
                 }
+                let between = self.get(other).and_then(|other| between_births(connection, other));
+                found.extend(between.map(|between| (between, other)));
             }
         }
-        found
+        found.sort_unstable();
+        let mut nearest: Vec<u32> = Vec::new();
+        for (_, slot) in found {
+            let of = |slot: u32| self.get(slot).map(|one| (one.key.zones, one.key.original));
+            if !nearest.iter().any(|other| of(*other) == of(slot)) {
+                nearest.push(slot);
+            }
+        }
+        nearest
     }
 
     /// Puts a connection into a slot, out of the index of keys: nothing more will be heard of it.
@@ -164,6 +175,17 @@ impl Table {
         }
     }
 }
+
+/// Nanoseconds between two births, where one packet may have caused both.
+fn between_births(one: &Connection, other: &Connection) -> Option<u64> {
+    if one.key.start_ns == 0 || other.key.start_ns == 0 {
+        return Some(0);
+    }
+    Some(one.key.start_ns.abs_diff(other.key.start_ns)).filter(|between| *between < BORN_TOGETHER_NS)
+}
+
+/// A packet passes the zones of a Node in microseconds; this leaves room for one that has to wait for a processor.
+const BORN_TOGETHER_NS: u64 = 500_000_000;
 
 fn entry_of(slot: u32, which: u64) -> u64 {
     u64::from(slot) << 1 | which

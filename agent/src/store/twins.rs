@@ -43,7 +43,7 @@ impl Twins {
             self.gather(table, slot);
             return;
         }
-        for other in table.of_same_tuples(&met, slot) {
+        for other in table.of_same_connection(&met, slot) {
             let Some(connection) = table.get(other).copied() else { continue };
             if is_nodes(&connection) {
                 self.gather(table, other);
@@ -59,7 +59,7 @@ impl Twins {
     fn gather(&mut self, table: &mut Table, node_slot: u32) {
         let Some(node) = table.get(node_slot).copied() else { return };
         let others: Vec<(u32, Connection)> = table
-            .of_same_tuples(&node, node_slot)
+            .of_same_connection(&node, node_slot)
             .into_iter()
             .filter_map(|slot| Some((slot, *table.get(slot)?)))
             .filter(|(_, other)| !is_nodes(other))
