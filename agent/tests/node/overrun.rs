@@ -61,8 +61,9 @@ fn an_overrun_is_counted_and_answered_by_a_dump() {
     };
     support::wait_for("the end that nobody heard of", || !of(source).is_empty());
     assert!(metric(&node.space, "podflow_agent_event_overruns_total").unwrap() >= 2);
+    // Others of the Node may have ended meanwhile, too.
     support::wait_for("it is counted", || {
-        metric(&node.space, "podflow_agent_flows_ended_unheard") == Some(1)
+        metric(&node.space, "podflow_agent_flows_ended_unheard").is_some_and(|flows| flows >= 1)
     });
     is_exact(&of(source), &last_of_it);
 
