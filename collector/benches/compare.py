@@ -4,8 +4,8 @@
 compare.py [--records N] [--server NAME]
 
 1. decoding to NDJSON on one core (ours; the others write no documents)
-2. UDP at rising rates up to the first datagram that the kernel drops before the program: /proc/net/udp counts for all alike;
-   the processor time that a million records take
+2. UDP at rising rates up to the first datagram that the kernel drops before the program (/proc/net/udp counts for all
+   alike) or that ours drops itself and counts; the processor time that a million records take, until the program rests
 3. TCP as fast as it goes (ours; the others take none)
 4. over TCP into a real Elasticsearch or OpenSearch: records a second, and who used the processors
 Prints a table in Markdown. Needs a release build: `make bench` makes one.
@@ -28,6 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 RATES = [12_500, 25_000, 50_000, 100_000, 200_000, 400_000, 800_000, 1_600_000]
 SECONDS = 4  # of each rate
+QUIET = 0.05  # seconds of processor time a second: nothing is to be done
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -123,6 +124,15 @@ def until(done, limit=600):
         time.sleep(0.05)
 
 
+def rest(process):
+    """Waits until a program has nothing to do any more; gives the processor time that it has had by then."""
+    before, used = -1.0, tree_seconds(process.pid)
+    while used - before > QUIET:
+        time.sleep(1)
+        before, used = used, tree_seconds(process.pid)
+    return used
+
+
 def nfcapd(folder, port):
     (folder / "nfcapd").mkdir()
     return ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w", str(folder / "nfcapd"), "-B", str(64 << 20)]
@@ -138,17 +148,16 @@ def nfacctd(folder, port):
     return ["nfacctd", "-f", str(config)]
 
 
-def rising(name, process, port):
+def rising(name, process, port, dropped_itself=lambda: 0):
     """The highest rate without a drop, and the processor seconds of a million records at it."""
     best, cost = 0.0, 0.0
     for rate in RATES:
-        dropped, used = kernel_drops(port), tree_seconds(process.pid)
+        dropped, used = kernel_drops(port) + dropped_itself(), rest(process)
         records = rate * SECONDS
         sent = load("udp", port, records, rate)
         until(lambda: waiting(port) == 0)
-        time.sleep(1)
-        dropped = kernel_drops(port) - dropped
-        used = (tree_seconds(process.pid) - used) / records * 1e6
+        used = (rest(process) - used) / records * 1e6
+        dropped = kernel_drops(port) + dropped_itself() - dropped
         print(f"  {name}: {sent:,.0f} records a second, {dropped} datagrams dropped, {used:.2f} s a million", flush=True)
         if dropped:
             return best, cost, sent
@@ -173,8 +182,9 @@ def main():
     udp = []
     folder = pathlib.Path(tempfile.mkdtemp(prefix="podflow-bench-"))
     try:
-        with collector(folder, f"{{embedded: {{path: '{folder}/store'}}}}") as (process, port, _, _):
-            udp.append(rising("podflow-collector, embedded store", process, port))
+        with collector(folder, f"{{embedded: {{path: '{folder}/store'}}}}") as (process, port, _, status):
+            queue_full = lambda: status()["received"]["dropped_messages"]["queue_full"]
+            udp.append(rising("podflow-collector, embedded store", process, port, queue_full))
         for name, command in (("nfcapd", nfcapd), ("nfacctd", nfacctd)):
             port = free_port()
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
@@ -210,13 +220,16 @@ def main():
                 seconds = time.monotonic() - begun
                 ours, theirs = tree_seconds(process.pid) - ours, tree_seconds(server.pid) - theirs
                 share = 100 * ours / (ours + theirs)
-                rows.append((f"TCP into {given.server}", f"{given.records / seconds:,.0f} records/s; processor: collector {share:.1f} %, server {100 - share:.1f} %", "–", "–"))
+                a_million = [used / given.records * 1e6 for used in (ours, theirs)]
+                rows.append((f"TCP into {given.server}", f"{given.records / seconds:,.0f} records/s", "–", "–"))
+                rows.append(("processor seconds a million records: collector, server", "{:.1f}, {:.1f}".format(*a_million) + f" ({share:.1f} %, {100 - share:.1f} %)", "–", "–"))
         finally:
             server.stdin.close()
             server.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
+    print(f"\n{os.cpu_count()} processors, load {os.getloadavg()[2]:.1f} (of the last 15 minutes)")
     print("\n| measured | podflow-collector | nfcapd | nfacctd |\n|---|---|---|---|")
     for row in rows:
         print("| " + " | ".join(row) + " |")

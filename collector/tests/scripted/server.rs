@@ -51,6 +51,10 @@ struct Play {
     down: bool,
     stored: BTreeMap<String, Value>,
     times_seen: HashMap<String, u32>,
+    /// octetDeltaCount of what was stored, in that order.
+    order: Vec<u64>,
+    /// Requests that begin with a document up to this octetDeltaCount wait for one beyond, once so many are stored.
+    gate: Option<(u64, usize)>,
     /// Indices that documents went to.
     used: HashSet<String>,
     /// Indices that are there, each with its mappings.
@@ -123,6 +127,23 @@ impl Script {
         self.play().stored.len()
     }
 
+    /// octetDeltaCount of what was stored, in that order.
+    pub(crate) fn order(&self) -> Vec<u64> {
+        self.play().order.clone()
+    }
+
+    /// Once so many documents are stored, those up to an octetDeltaCount wait until one beyond it comes.
+    pub(crate) fn hold(&self, up_to: u64, after: usize) {
+        self.play().gate = Some((up_to, after));
+    }
+
+    fn is_held(&self, octets: u64) -> bool {
+        let play = self.play();
+        play.gate.is_some_and(|(up_to, after)| {
+            octets <= up_to && play.order.len() >= after && play.order.iter().all(|stored| *stored <= up_to)
+        })
+    }
+
     pub(crate) fn has_played_all(&self) -> bool {
         self.play().acts.is_empty()
     }
@@ -173,6 +194,7 @@ impl Script {
         if play.stored.contains_key(&id) {
             return 409;
         }
+        play.order.push(document["ipfix"]["octetDeltaCount"].as_u64().unwrap());
         play.stored.insert(id, document);
         201
     }
@@ -184,6 +206,11 @@ impl Script {
             play.headers.push(headers);
             if play.acts.is_empty() { None } else { Some(play.acts.remove(0)) }
         };
+        let first: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+        let first = first["ipfix"]["octetDeltaCount"].as_u64().unwrap();
+        while self.is_held(first) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         match act {
             Some(Act::Busy) => StatusCode::TOO_MANY_REQUESTS.into_response(),
             Some(Act::Unavailable) => StatusCode::SERVICE_UNAVAILABLE.into_response(),

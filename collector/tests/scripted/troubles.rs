@@ -91,6 +91,58 @@ async fn an_outage_goes_to_the_spool_and_outlives_the_collector() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_spool_is_sent_in_order_and_new_records_do_not_wait_for_its_end() {
+    const OLD: u64 = 1000;
+    let (script, server) = Script::start(&[]).await;
+    script.be_down(true);
+    let folder = tempfile::tempdir().unwrap();
+    let spool = format!("spool: {{path: '{}', after: 1s}}", folder.path().display());
+    let collector = Running::start(&config(server, &spool).replace("timeout: 1s", "timeout: 300s"));
+    let mut exporter = Exporter::stream(7);
+    send(&collector, &mut exporter, 1000).await;
+    collector.until("the spool", |status| status["spool"]["documents"] == OLD).await;
+
+    // In the middle of the spool the server waits for a new record.
+    script.hold(OLD, 500);
+    script.be_down(false);
+    collector.until("half of the spool", |status| status["stored"] == 500).await;
+    send(&collector, &mut exporter, 50).await;
+    collector.until("everything", |status| status["stored"] == OLD + 50).await;
+    let order = script.order();
+    let old: Vec<u64> = order.iter().copied().filter(|octets| *octets <= OLD).collect();
+    assert_eq!(old, (1..=OLD).collect::<Vec<_>>());
+    assert!(order[500..].iter().any(|octets| *octets > OLD) && order.last() == Some(&OLD), "{order:?}");
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_spool_drops_the_oldest_or_the_newest_and_counts_them() {
+    const SENT: u64 = 5000;
+    for full in ["dropOldest", "dropNewest"] {
+        let (script, server) = Script::start(&[]).await;
+        script.be_down(true);
+        let folder = tempfile::tempdir().unwrap();
+        let spool =
+            format!("spool: {{path: '{}', after: 1s, maxSize: 1MB, full: {full}}}", folder.path().display());
+        let collector = Running::start(&config(server, &spool));
+        send(&collector, &mut Exporter::stream(7), 5000).await;
+        let settled = |status: &Value| {
+            let (waiting, dropped) = (&status["spool"]["documents"], &status["dropped"]["spool_full"]);
+            waiting.as_u64().unwrap() + dropped.as_u64().unwrap() == SENT
+        };
+        let status = collector.until("all in the spool or dropped", settled).await;
+        let left = status["in_flight"].as_u64().unwrap();
+        assert!((1..SENT).contains(&left), "{status}");
+        script.be_down(false);
+        collector.until("what was kept", |status| status["stored"] == left).await;
+        let order = script.order();
+        let oldest = if full == "dropNewest" { 1 } else { SENT + 1 - left };
+        assert_eq!(order, (oldest..oldest + left).collect::<Vec<_>>(), "{full}");
+        collector.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_login_is_said_and_nothing_is_lost() {
     let (script, server) = Script::start(&[Act::WhoAreYou, Act::WhoAreYou]).await;
     let folder = tempfile::tempdir().unwrap();

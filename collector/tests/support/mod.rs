@@ -109,7 +109,7 @@ impl Running {
     /// Waits until so much input of a kind was refused; more is a failure too.
     pub async fn until_bad_input(&self, kind: &str, count: u64) {
         self.until("anything", |_| true).await;
-        for _ in 0..600 {
+        for _ in 0..QUESTIONS {
             if self.bad_input(kind).await >= count {
                 break;
             }
@@ -120,13 +120,8 @@ impl Running {
 
     /// Waits until the status satisfies `wanted`, or fails with the last one.
     pub async fn until(&self, what: &str, wanted: impl Fn(&Json) -> bool) -> Json {
-        self.until_within(what, 600, wanted).await
-    }
-
-    /// The same with so many questions, 50 ms apart.
-    pub async fn until_within(&self, what: &str, questions: u32, wanted: impl Fn(&Json) -> bool) -> Json {
         let mut status = Json::Null;
-        for _ in 0..questions {
+        for _ in 0..QUESTIONS {
             status = self.status().await;
             if wanted(&status) {
                 return status;
@@ -139,7 +134,7 @@ impl Running {
     /// The documents stored, once there are so many to be found.
     pub async fn found(&self, wanted: usize) -> Vec<Json> {
         let url = format!("http://{}/es/flow-*/_search?size=1000", self.http);
-        for _ in 0..600 {
+        for _ in 0..QUESTIONS {
             let answer: Json = reqwest::get(&url).await.unwrap().json().await.unwrap();
             let hits = answer["hits"]["hits"].as_array().cloned().unwrap_or_default();
             if hits.len() >= wanted {
@@ -215,6 +210,9 @@ impl Exporter {
         std::iter::from_fn(|| self.session.next_message()).map(|message| message.octets).collect()
     }
 }
+
+/// 50 ms apart: far longer than anything takes on a machine that works, however busy it is.
+const QUESTIONS: u32 = 6000;
 
 /// The template of [`Exporter`].
 pub const TEMPLATE: TemplateId = TemplateId::constant(256);

@@ -263,10 +263,15 @@ impl Way {
             let entry = match tokio::task::spawn_blocking(move || from.first()).await {
                 Ok(Ok(entry)) => entry,
                 Ok(Err(fault)) => {
-                    error!("{fault:#}");
-                    return;
+                    error!("{fault:#}; trying again");
+                    stop.run_until_cancelled(tokio::time::sleep(SPOOL_PAUSE)).await;
+                    continue;
                 }
-                Err(_) => return,
+                Err(fault) => {
+                    error!("the spool failed in itself: {fault}; trying again");
+                    stop.run_until_cancelled(tokio::time::sleep(SPOOL_PAUSE)).await;
+                    continue;
+                }
             };
             match entry {
                 Some(entry) => self.replay_one(&spool, entry, &stop).await,
@@ -300,3 +305,6 @@ impl Way {
         self.account.rejected(tally.rejected);
     }
 }
+
+/// After the disk could not be read.
+const SPOOL_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
