@@ -22,7 +22,7 @@ mkdir -p "$home"/{data,logs}
 cp -rL "$java" "$home/jdk"
 rm -rf "$home"/jdk/{jmods,lib/src.zip,man}
 cp "$(command -v busybox)" "$tree/bin/busybox"
-for applet in sh chown env tr; do ln -s busybox "$tree/bin/$applet"; done
+for applet in sh chown cp mkdir tr; do ln -s busybox "$tree/bin/$applet"; done
 # What the JVM is linked with, without its windows and sounds.
 find "$home/jdk" -name '*.so' -o -path '*/bin/java' | grep -vE 'awt|sound|font|splash|jsound|lcms|javajpeg' | xargs ldd 2>/dev/null |
     sed -n -e 's/.* => \(\/[^ ]*\) .*/\1/p' -e 's/^[[:space:]]*\(\/[^ ]*ld-linux[^ ]*\) .*/\1/p' | grep -v "$java\|$home" | sort -u |
@@ -40,9 +40,6 @@ chmod 755 "$tree"
 
 container=$(buildah from scratch)
 buildah copy -q "$container" "$tree" / >/dev/null
-for folder in config data logs; do
-    buildah copy -q --chown 1000:0 "$container" "$home/$folder" "/usr/share/elasticsearch/$folder" >/dev/null
-done
 buildah config --env PATH=/bin --workingdir /usr/share/elasticsearch --user 1000:0 --entrypoint '["/bin/elasticsearch"]' "$container"
 buildah commit -q --rm "$container" "docker-archive:$archive:$name" >/dev/null
 echo "$want" >"$archive.made"
