@@ -7,7 +7,7 @@ mkdir /tmp/work
 cp -r "$ES_HOME/config" /tmp/config
 # Names with dots are no variables of a shell: they are read where the kernel keeps them.
 set -- -Epath.logs=/tmp/logs
-for setting in $(tr '\0' '\n' </proc/self/environ); do
+for setting in $(tr '\0' '\n' </proc/$$/environ); do
     case ${setting%%=*} in *.*) set -- "$@" "-E$setting" ;; esac
 done
 exec "$JAVA" $CLI_JAVA_OPTS -cp "$ES_HOME/lib/tools/server-launcher/*" org.elasticsearch.server.launcher.ServerLauncher "$@"
