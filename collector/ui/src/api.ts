@@ -89,6 +89,8 @@ export interface Hit {
 }
 
 export interface SearchAnswer {
+  timed_out?: boolean;
+  _shards?: { total: number; failed: number; failures?: { reason?: { reason?: string } }[] };
   hits: { total?: { value: number; relation: string }; hits: Hit[] };
   aggregations?: Record<string, unknown>;
 }

@@ -5,7 +5,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { changeset, expressionFunction, parse, View, Warn, type Spec } from "vega";
 import { expressionInterpreter } from "vega-interpreter";
 
-import { search, type VegaContent } from "./api.ts";
+import { search, type SearchAnswer, type VegaContent } from "./api.ts";
+import { leave, onPictureKey } from "./keyboard.ts";
 import { fillRequest, property, type Filter } from "./kibana.ts";
 import { vegaConfig } from "./theme.ts";
 import type { Moments } from "./time.ts";
@@ -77,6 +78,7 @@ export function VegaPanel({ panel, range, filters, exportIntervalMs, theme }: Pr
   const shown = useRef<{ view: View; requests: Request[] } | null>(null);
   const [state, setState] = useState<"loading" | "ready" | "late">("loading");
   const [error, setError] = useState<string | null>(null);
+  const [partial, setPartial] = useState<string | null>(null);
   const answers = useRef(new Map<string, unknown>());
 
   useEffect(() => {
@@ -116,9 +118,11 @@ export function VegaPanel({ panel, range, filters, exportIntervalMs, theme }: Pr
     const late = setTimeout(() => setState((was) => (was === "ready" ? "late" : was)), 500);
     void (async () => {
       try {
+        let missing: string | null = null;
         for (const request of now.requests) {
           const body = fillRequest(request.url, range, filters, request.spanBefore);
           const answer = await search(String(request.url["index"]), body, abort.signal);
+          missing ??= whatIsMissing(answer);
           const rows = property(answer, request.path);
           answers.current.set(request.data, rows);
           if (shown.current !== null) bring(shown.current.view, request.data, rows);
@@ -126,6 +130,7 @@ export function VegaPanel({ panel, range, filters, exportIntervalMs, theme }: Pr
         // Labels of another width need another layout.
         await shown.current?.view.resize().runAsync();
         setError(null);
+        setPartial(missing);
         setState("ready");
       } catch (failure) {
         if (!abort.signal.aborted) setError(failure instanceof Error ? failure.message : String(failure));
@@ -141,8 +146,22 @@ export function VegaPanel({ panel, range, filters, exportIntervalMs, theme }: Pr
 
   return (
     <div class={`vega ${state}`} data-panel={panel.id} data-state={error === null ? state : "error"}>
-      <div class="picture" ref={holder} />
+      <div
+        class="reach"
+        role="group"
+        tabIndex={0}
+        aria-label={`${panel.title}: arrow keys go from mark to mark, Enter filters by one`}
+        onKeyDown={onPictureKey}
+        onBlurCapture={(event) => leave(event.currentTarget)}
+      >
+        <div class="picture" ref={holder} />
+      </div>
       {state === "loading" && error === null && <p class="hint">Loading…</p>}
+      {error === null && partial !== null && (
+        <p class="problem" role="status">
+          {partial}
+        </p>
+      )}
       {error !== null && (
         <p class="problem" role="alert">
           {error}
@@ -150,6 +169,15 @@ export function VegaPanel({ panel, range, filters, exportIntervalMs, theme }: Pr
       )}
     </div>
   );
+}
+
+/** What an answer leaves out, in words; null where it is whole. */
+function whatIsMissing({ timed_out, _shards }: SearchAnswer): string | null {
+  if (_shards !== undefined && _shards.failed > 0) {
+    const reason = _shards.failures?.[0]?.reason?.reason ?? "the server does not say why";
+    return `Incomplete: ${_shards.failed} of ${_shards.total} shards did not answer: ${reason}`;
+  }
+  return timed_out === true ? "Incomplete: the server ended the search at its time limit." : null;
 }
 
 /** The running view, or what is wrong with the spec: one broken panel does not take the others with it. */

@@ -4,11 +4,10 @@
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use podflow_dashboards::{Content, dashboards};
 use podflow_e2e::http;
 use podflow_e2e::known::{self, MIX};
 use podflow_e2e::servers::{self, Server};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::page::{runtime, wait_until_stored, with_collector};
 
@@ -68,52 +67,15 @@ fn answers(store: &str, now: u64, url: impl Fn(SocketAddr) -> String) -> Vec<(St
     found
 }
 
-/// Each panel's request, filled for the last hour before `now`.
+/// Each panel's request, filled for the last hour before `now`; the table of records asks for no numbers.
 fn requests(now: u64) -> Vec<(String, Value)> {
-    let mut found = Vec::new();
-    for panel in dashboards().unwrap().into_iter().flat_map(|dashboard| dashboard.panels) {
-        let Content::Vega { spec } = &panel.content else { continue };
-        for data in spec["data"].as_array().unwrap() {
-            let Some(url) = data.get("url") else { continue };
-            let mut body = filled(&url["body"], now);
-            let timed = url.get("%timefield%").map(|field| {
-                json!([{"range": {field.as_str().unwrap(): {"gte": now - HOUR, "lte": now, "format": "epoch_millis"}}}])
-            });
-            body["query"] = json!({"bool": {"must": [], "filter": timed.unwrap_or_else(|| json!([])), "should": [], "must_not": []}});
-            found.push((panel.id.clone(), body));
-        }
-    }
+    let asked = podflow_dashboards::requests(now - HOUR, now).unwrap();
+    let numbers = asked.into_iter().filter(|request| request.body["aggs"].is_object());
+    let mut found: Vec<_> = numbers.map(|request| (request.panel, request.body)).collect();
+    // The filter panels are on every dashboard.
     found.sort_by(|(one, _), (two, _)| one.cmp(two));
     found.dedup_by(|(one, _), (two, _)| one == two);
     found
-}
-
-fn filled(value: &Value, now: u64) -> Value {
-    let Value::Object(members) = value else {
-        return match value {
-            Value::Array(items) => items.iter().map(|item| filled(item, now)).collect(),
-            other => other.clone(),
-        };
-    };
-    let mut made = Map::new();
-    for (name, item) in members {
-        if item.get("%autointerval%").is_some() {
-            // What Kibana takes for an hour.
-            made.insert("calendar_interval".to_owned(), json!("1m"));
-        } else if let Some(marker) = item.get("%timefilter%") {
-            let unit = if item["unit"] == "week" { 7 * 24 * HOUR } else { 24 * HOUR };
-            let back = item["shift"].as_i64().unwrap_or(0).unsigned_abs() * unit;
-            let filled = match marker.as_str() {
-                Some("min") => json!(now - HOUR - back),
-                Some("max") => json!(now - back),
-                _ => json!({"gte": now - HOUR - back, "lte": now - back, "format": "epoch_millis"}),
-            };
-            made.insert(name.clone(), filled);
-        } else {
-            made.insert(name.clone(), filled(item, now));
-        }
-    }
-    Value::Object(made)
 }
 
 /// An answer without what two servers may say differently: the error bound of approximate terms, times as text.
