@@ -1,6 +1,5 @@
 //! The agent as a whole: what is started, in which order, and how it ends.
 
-use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -103,8 +102,12 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
     let tracker = Tracker::open(settings, clock, memory, tracker_metrics, blindness.clone())
         .context("reading conntrack")?;
     let store = tracker.store();
-    let watching =
-        watch_for_pods(blindness, store.clone(), Arc::clone(&directory), options.node_name.clone());
+    let watching = blindness.watch_for_pods(
+        store.clone(),
+        Arc::clone(&directory),
+        options.node_name.clone(),
+        PODS_AGAIN,
+    );
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(watching));
     let tracking = tracker
         .start(readiness.wait_for("first poll of conntrack"))
@@ -123,6 +126,7 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
             profile: config.template,
             domain: observation_domain(&config.cluster_name, &options.node_name),
             resolve_again: RESOLVE_AGAIN,
+            drain: DRAIN,
         },
         store: store.clone(),
         names,
@@ -266,25 +270,6 @@ async fn follow_addresses(names: Arc<Names>, shutdown: CancellationToken) {
     }
 }
 
-/// Looks whether this Node's Pods show in the table at all, until they do.
-async fn watch_for_pods(
-    mut blindness: Blindness,
-    store: SharedStore,
-    directory: Arc<Directory>,
-    node_name: String,
-) {
-    loop {
-        tokio::time::sleep(PODS_AGAIN).await;
-        let own = directory.pods().into_iter().filter(|pod| *pod.node == *node_name);
-        let addresses: HashSet<IpAddr> = own.flat_map(|pod| pod.ips.clone()).collect();
-        let outside = addresses.iter().filter(|address| !directory.is_in_known_range(**address)).count();
-        blindness.look_at_ranges(outside as u64);
-        if !addresses.is_empty() && blindness.look_for_pods(&store.lock(), &addresses) {
-            return;
-        }
-    }
-}
-
 /// The names of every interface of this network namespace.
 fn device_names() -> Vec<String> {
     let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
@@ -313,6 +298,9 @@ pub(crate) fn own_addresses() -> Vec<IpAddr> {
 
 /// A collector whose name means another host by now is followed within so long.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long the last export may take: half of the time Kubernetes gives a Pod to end.
+const DRAIN: Duration = Duration::from_secs(15);
 
 /// Kubelet's probes alone show a Pod within so long.
 const PODS_AGAIN: Duration = Duration::from_secs(60);

@@ -4,13 +4,17 @@ use std::collections::HashSet;
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use podflow_cluster::Directory;
 use podflow_daemon::readiness::Readiness;
 use tracing::warn;
 
 use crate::conntrack::switches::Switches;
 use crate::metrics::TrackerMetrics;
 use crate::store::{Store, Tally};
+use crate::tracker::SharedStore;
 
 /// What was said already, and where it is shown.
 #[derive(Clone, Debug)]
@@ -82,6 +86,26 @@ impl Blindness {
         );
     }
 
+    /// Looks again and again whether this Node's Pods show in the table at all, until they do.
+    pub(crate) async fn watch_for_pods(
+        mut self,
+        store: SharedStore,
+        directory: Arc<Directory>,
+        node_name: String,
+        again: Duration,
+    ) {
+        loop {
+            tokio::time::sleep(again).await;
+            let own = directory.pods().into_iter().filter(|pod| *pod.node == *node_name);
+            let addresses: HashSet<IpAddr> = own.flat_map(|pod| pod.ips.clone()).collect();
+            let outside = addresses.iter().filter(|address| !directory.is_in_known_range(**address)).count();
+            self.look_at_ranges(outside as u64);
+            if !addresses.is_empty() && self.look_for_pods(&store.lock(), &addresses) {
+                return;
+            }
+        }
+    }
+
     /// This Node's Pods have addresses, but no connection of theirs was ever tracked.
     pub(crate) fn look_for_pods(&mut self, store: &Store, pods: &HashSet<IpAddr>) -> bool {
         let is_pods = |address: &IpAddr| pods.contains(address);
@@ -129,9 +153,12 @@ const EBPF_DEVICES: [&str; 4] = ["cilium_host", "cilium_net", "bpfin.cali", "bpf
 
 #[cfg(test)]
 mod tests {
+    use podflow_cluster::Inventory;
     use prometheus_client::registry::Registry;
 
     use super::*;
+    use crate::store::tests::{at, entry, limits};
+    use crate::store::{Memory, Now};
 
     fn blindness() -> (Blindness, Readiness, Registry) {
         let (mut registry, readiness) = (Registry::default(), Readiness::default());
@@ -139,11 +166,11 @@ mod tests {
         (Blindness::new(metrics, readiness.clone()), readiness, registry)
     }
 
-    fn shown(registry: &Registry, kind: &str) -> String {
+    fn shown(registry: &Registry, kind: &str) -> Option<String> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
-        let line = text.lines().find(|line| line.contains(&format!("reason=\"{kind}\""))).unwrap();
-        line.rsplit(' ').next().unwrap().to_owned()
+        let line = text.lines().find(|line| line.contains(&format!("reason=\"{kind}\"")))?;
+        line.rsplit(' ').next().map(str::to_owned)
     }
 
     #[test]
@@ -158,7 +185,7 @@ mod tests {
         assert!(!notes.contains("offloaded"));
         assert_eq!(
             (shown(&registry, "no_counters"), shown(&registry, "offloaded")),
-            ("3".into(), "0".into())
+            (Some("3".into()), Some("0".into()))
         );
         blindness.observe(0, 7, &Tally::default());
         assert!(readiness.notes().join("\n").starts_with("blind (offloaded, 7)"));
@@ -189,11 +216,67 @@ mod tests {
             ("ebpf", "2"),
             ("unknown_ranges", "4"),
         ] {
-            assert_eq!(shown(&registry, kind), value, "{kind}");
+            assert_eq!(shown(&registry, kind).as_deref(), Some(value), "{kind}");
             assert!(
                 readiness.notes().iter().any(|note| note.starts_with(&format!("blind ({kind}"))),
                 "{kind}"
             );
+        }
+    }
+
+    /// The store's test connections go from 10.0.0.1, and 10.0.0.2 answers.
+    const INVENTORY: &str = "
+nodes: [{name: node-a, addresses: [172.18.0.2], podCIDRs: [10.0.0.0/24]}, {name: node-b, addresses: [172.18.0.3]}]
+pods:
+  - {namespace: shop, name: cart, node: node-a, ips: [10.0.0.2]}
+  - {namespace: shop, name: other, node: node-b, ips: [10.0.0.1]}
+";
+
+    #[tokio::test]
+    async fn pods_without_any_connection_are_said_until_one_shows() {
+        let (blindness, readiness, registry) = blindness();
+        let directory = Arc::new(Directory::default());
+        directory.replace(Inventory::parse(INVENTORY).unwrap(), 0);
+        let store = SharedStore::new(Store::new(limits(), Memory::default(), 0));
+        // Only a remote Pod's, whose address stands where the local one's would.
+        let elsewhere = Inventory::parse(&INVENTORY.replace("10.0.0.2]", "10.0.0.9]")).unwrap();
+        directory.replace(elsewhere, 0);
+        let sees = |now: Now| {
+            let mut store = store.lock();
+            store.begin_dump();
+            store.seen(&entry(1, 100, 5, 3), now);
+            store.finish_dump(true, now);
+        };
+        sees(at(101));
+        let watching = tokio::spawn(blindness.watch_for_pods(
+            store.clone(),
+            Arc::clone(&directory),
+            "node-a".to_owned(),
+            Duration::from_millis(1),
+        ));
+        while shown(&registry, "pods_unseen").as_deref() != Some("1") {
+            tokio::task::yield_now().await;
+        }
+        let notes = readiness.notes().join("\n");
+        assert!(notes.contains("blind (pods_unseen, 1)") && readiness.awaited().is_empty(), "{notes}");
+        // The Pod that answers is known by now.
+        directory.replace(Inventory::parse(INVENTORY).unwrap(), 0);
+        watching.await.unwrap();
+        assert_eq!(shown(&registry, "pods_unseen").as_deref(), Some("0"));
+        assert_eq!(readiness.notes(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_node_without_pods_is_not_blind_and_either_end_shows_a_pod() {
+        let (mut blindness, _, _) = blindness();
+        let mut store = Store::new(limits(), Memory::default(), 0);
+        let pods = |address: &str| HashSet::from([address.parse().unwrap()]);
+        assert!(blindness.look_for_pods(&store, &HashSet::new()));
+        assert!(!blindness.look_for_pods(&store, &pods("10.0.0.1")));
+        store.begin_dump();
+        store.seen(&entry(1, 100, 5, 3), at(101));
+        for (address, seen) in [("10.0.0.1", true), ("10.0.0.2", true), ("10.0.0.3", false)] {
+            assert_eq!(blindness.look_for_pods(&store, &pods(address)), seen, "{address}");
         }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct ExporterSettings {
     pub(crate) resend_octets: usize,
     /// How often a name is looked up while a connection stands.
     pub(crate) resolve_again: Duration,
+    /// How long the last export may take.
+    pub(crate) drain: Duration,
 }
 
 /// Takes reports out of the store and sends them.
@@ -255,7 +257,7 @@ impl Exporter {
     /// The last export: every live flow with news and every ended one.
     async fn drain(&self, mut link: Option<Link>, mut resend: ResendBuffer) {
         self.store.lock().look_at_all();
-        let outcome = timeout(DRAIN, async {
+        let outcome = timeout(self.settings.drain, async {
             if link.is_none() {
                 let connected = link.insert(self.connect().await?);
                 self.resend(connected, &mut resend).await?;
@@ -273,7 +275,10 @@ impl Exporter {
         match outcome {
             Ok(Ok(())) => info!("everything was exported"),
             Ok(Err(error)) => warn!("the last export failed: {error:#}"),
-            Err(_) => warn!("the last export did not end within {} s", DRAIN.as_secs()),
+            Err(_) => {
+                let within = humantime::format_duration(self.settings.drain);
+                warn!(%within, "the last export did not end in time");
+            }
         }
         let waiting = self.store.lock().waiting();
         if waiting > 0 {
@@ -302,6 +307,3 @@ const INTRODUCE_STREAM: Duration = Duration::from_secs(600);
 /// Waits between tries to connect.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-/// How long the last export may take: half of the time Kubernetes gives a Pod to end.
-const DRAIN: Duration = Duration::from_secs(15);

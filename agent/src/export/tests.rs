@@ -10,7 +10,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use podflow_cluster::{Directory, Inventory};
 use podflow_testbed::Namespace;
-use podflow_testbed::tools::{IP, run};
+use podflow_testbed::tools::{IP, NFT, run};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
@@ -90,6 +90,7 @@ fn export(space: &Namespace, hosts: &Path, port: u16, store: SharedStore) -> imp
             path_mtu: None,
             resend_octets: config.resend_octets,
             resolve_again: Duration::ZERO,
+            drain: Duration::from_millis(100),
         },
         store,
         names: Arc::new(Names::of(&config, "node-a", Arc::new(directory))),
@@ -145,4 +146,29 @@ fn a_name_that_comes_to_mean_another_host_is_followed_while_the_connection_stand
     stop();
     assert_eq!(first.flows(), 3);
     wait_for("the end of the second connection", || second.ended());
+}
+
+#[test]
+fn the_last_export_has_a_deadline_and_gives_back_what_it_did_not_send() {
+    let space = Namespace::new("silent").unwrap();
+    run(&space, IP, &["link", "set", "lo", "up"], "").unwrap();
+    // Whoever connects there hears nothing, not even that nobody is there.
+    let silent = "table ip silent {
+  chain arriving { type filter hook input priority 0
+    ip daddr 127.0.0.9 drop
+  }
+}
+";
+    run(&space, NFT, &["-f", "-"], silent).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = folder.path().join("hosts");
+    std::fs::write(&hosts, "127.0.0.9 flows.test\n").unwrap();
+    let store = SharedStore::new(Store::new(limits(), Memory::default(), 0));
+    store.lock().destroyed(&entry(1, 100, 5, 7), 0, Clock::start().now());
+    let stop = export(&space, &hosts, 4_739, store.clone());
+    let began = Instant::now();
+    stop();
+    // TCP alone would try for two minutes, and a connect of ours for ten seconds.
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    assert_eq!(store.lock().waiting(), 1, "it is still there");
 }

@@ -11,6 +11,8 @@ mod paths;
 
 mod restarts;
 
+mod program;
+
 mod table;
 
 mod overrun;

@@ -148,7 +148,7 @@ fn is_exact(records: &[Record], kernel: &Entry) {
 }
 
 /// The real program; killed where the test fails.
-struct Agent(Child);
+pub struct Agent(pub Child);
 
 impl Agent {
     fn signal(&self, signal: Signal) {
@@ -170,7 +170,8 @@ impl Agent {
         self.signal(Signal::SIGCONT);
     }
 
-    fn end(mut self) {
+    /// Ends it as an operator would.
+    pub fn end(mut self) {
         self.signal(Signal::SIGTERM);
         assert!(self.0.wait().unwrap().success());
     }

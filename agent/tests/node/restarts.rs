@@ -41,24 +41,35 @@ pub fn start(bed: &Testbed, collector: &Collector, more: &str) -> Child {
 /// As [`start`], with any configuration.
 pub fn start_with(bed: &Testbed, configuration: &str) -> Child {
     let node = bed.node(0);
-    let file = bed.folder().join("antrea-agent.conf");
-    std::fs::write(&file, configuration).unwrap();
+    let arguments = configured(bed, configuration);
     let child = node.space.enter(|| {
         Command::new(env!("CARGO_BIN_EXE_podflow-agent"))
-            .args(["run", "--node-name", &node.name, "--config"])
-            .arg(&file)
-            .arg("--inventory")
-            .arg(bed.inventory_path())
+            .arg("run")
+            .args(&arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
     });
     let child = child.unwrap().unwrap();
-    support::wait_for("the agent is ready", || {
-        page(&node.space, "/readyz").is_some_and(|answer| answer.contains("\r\n\r\nready"))
-    });
+    ready(&node.space);
     child
+}
+
+/// What `run` is told on the first Node, with a file of this configuration.
+pub fn configured(bed: &Testbed, configuration: &str) -> Vec<String> {
+    let file = bed.folder().join("antrea-agent.conf");
+    std::fs::write(&file, configuration).unwrap();
+    let inventory = bed.inventory_path().display().to_string();
+    let (file, node) = (file.display().to_string(), bed.node(0).name.clone());
+    ["--node-name", &node, "--config", &file, "--inventory", &inventory].map(str::to_owned).to_vec()
+}
+
+/// Waits until the agent of a Node is ready.
+pub fn ready(space: &Namespace) {
+    support::wait_for("the agent is ready", || {
+        page(space, "/readyz").is_some_and(|answer| answer.contains("\r\n\r\nready"))
+    });
 }
 
 fn number(record: &Record, name: &str) -> u64 {

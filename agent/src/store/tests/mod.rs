@@ -45,7 +45,7 @@ pub(crate) fn entry(number: u8, born: u64, packets: u64, state: u8) -> Entry {
 const ESTABLISHED: u8 = 3;
 const TIME_WAIT: u8 = 7;
 
-fn at(second: u32) -> Now {
+pub(crate) fn at(second: u32) -> Now {
     Now { wall_ms: u64::from(second) * 1_000, steady_s: second + 1 }
 }
 
