@@ -8,7 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::aggs::partial::Partial;
-use super::filter::Filter;
+use super::aggs::question::question;
+use super::error::Result;
+use super::filter::{Filter, Planner};
 use super::search::Search;
 use crate::store::Segment;
 
@@ -43,19 +45,23 @@ const STALE: u64 = 5000;
 
 impl Results {
     /// The key of a question to a segment; `None` where its answer is not worth keeping or not always the same.
+    ///
+    /// # Errors
+    /// When a filter of an aggregation cannot be planned.
     pub(crate) fn key(
         segment: &Segment,
         filter: &Filter,
         search: &Search,
         post: Option<Filter>,
-    ) -> Option<Key> {
+        planner: &Planner<'_>,
+    ) -> Result<Option<Key>> {
         if segment.facts.documents < WORTH_KEEPING {
-            return None;
+            return Ok(None);
         }
-        let question = format!("{filter:?}\n{post:?}\n{:?}", search.aggs);
-        // Date math depends on the clock, and hits hold their segment open.
-        let changes = question.contains("now") || question.contains("TopHits");
-        (!changes).then(|| (segment.serial, xxh3_128(question.as_bytes())))
+        Ok(question(&search.aggs, planner, segment)?.map(|asked| {
+            let question = format!("{filter:?}\n{post:?}\n{asked}");
+            (segment.serial, xxh3_128(question.as_bytes()))
+        }))
     }
 
     pub(crate) fn find(&self, key: Key) -> Option<(u64, Vec<Partial>)> {

@@ -260,9 +260,11 @@ fn one_segment(
         return Ok(Outcome { matched: 0, found: search.hits.nothing(), aggs: Vec::new() });
     }
     // What a segment says to the same question never changes; hits are not worth keeping.
-    let key = (search.hits.from + search.hits.size == 0)
-        .then(|| Results::key(segment, &filter, search, post.map(|post| post.within(segment))))
-        .flatten();
+    let key = if search.hits.from + search.hits.size == 0 {
+        Results::key(segment, &filter, search, post.map(|post| post.within(segment)), planner)?
+    } else {
+        None
+    };
     if let Some((matched, aggs)) = key.and_then(|key| engine.results.find(key)) {
         return Ok(Outcome { matched, found: search.hits.nothing(), aggs });
     }

@@ -7,6 +7,8 @@ mod killed;
 
 mod full;
 
+mod kept;
+
 mod nonsense;
 
 mod roundtrip;

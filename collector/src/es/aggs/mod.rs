@@ -23,6 +23,8 @@ pub(crate) mod work;
 
 mod bounds;
 
+pub(crate) mod question;
+
 mod pipeline;
 
 use jiff::tz::TimeZone;
