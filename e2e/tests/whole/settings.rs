@@ -75,7 +75,7 @@ async fn deletes_its_own(server: &Server) -> Result<()> {
     }
     let collector = collector(server, "old", "")?;
     let mut left = Vec::new();
-    for _ in 0..1200 {
+    for _ in 0..6000 {
         left = indices(server, "old").await?;
         if !left.contains(&"old-2020.01.01".to_owned()) {
             break;
