@@ -5,7 +5,7 @@ import { assert, check, open, rows, settled, texts } from "./check.mjs";
 
 await check(async (page, address, expected) => {
   await page.goto(`${address}?refresh=0&from=now-25h`);
-  await page.waitForSelector("nav a");
+  await page.waitForSelector('nav a[href*="podflow-"]');
   await open(page, "Pod-to-Pod");
 
   for (const [panel, wanted] of [["tx", expected.sent], ["rx", expected.received]]) {

@@ -5,7 +5,7 @@ import { openPage, settled } from "./browser.mjs";
 const [address, folder, theme, from] = process.argv.slice(2);
 const { browser, page, complaints } = await openPage({ colorScheme: theme === "dark" ? "dark" : "light" });
 await page.goto(`${address}?refresh=0&from=${from ?? "now-15m"}`);
-await page.waitForSelector("nav a");
+await page.waitForSelector('nav a[href*="podflow-"]');
 const names = await page.locator("nav a").allTextContents();
 for (const name of names) {
   await page.getByRole("navigation").getByRole("link", { name, exact: true }).click();

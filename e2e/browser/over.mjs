@@ -10,7 +10,7 @@ export async function over(setting, body) {
   const { browser, page, complaints } = await openPage(setting);
   try {
     await page.goto(`http://127.0.0.1:${server.port}/?refresh=0${setting.query ?? ""}`);
-    await page.waitForSelector("nav a");
+    await page.waitForSelector('nav a[href*="podflow-"]');
     await body(page, server);
     assert.deepEqual([...new Set(complaints)], []);
   } finally {

@@ -106,7 +106,7 @@ function Storage({ state, now }: { state: Status; now: number }) {
     <Card title="Storage and versions" id="storage">
       <dl class="facts">
         <Fact name="Store">{`${state.store.kind}, ${state.store.state}`}</Fact>
-        <Fact name="Store's version">{version}</Fact>
+        <Fact name="Store's version">{state.store.kind === "embedded" ? `this collector's; it answers as ${version}` : version}</Fact>
         <Fact name="Retention">{state.store.retention ?? ""}</Fact>
         {state.spool !== undefined && state.spool.documents > 0 && (
           <Fact name="Spool">{`${state.spool.documents.toLocaleString()} documents, ${bytes(state.spool.octets)}`}</Fact>
