@@ -1,6 +1,6 @@
 //! The agent as a whole: what is started, in which order, and how it ends.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::addresses;
 use crate::blindness::Blindness;
 use crate::clock::Clock;
 use crate::config::{CollectorAddr, Config, Protocol, Resend, TableSource};
@@ -98,7 +99,7 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
         None => Memory { since_ms: opened_ms, ..Memory::default() },
     };
     let mut blindness = Blindness::new(tracker_metrics.clone(), readiness.clone());
-    blindness.look_at_devices(device_names());
+    blindness.look_at_devices(addresses::device_names());
     let tracker = Tracker::open(settings, clock, memory, tracker_metrics, blindness.clone())
         .context("reading conntrack")?;
     let store = tracker.store();
@@ -114,7 +115,11 @@ pub async fn run(config: Config, options: RunOptions, shutdown: CancellationToke
         .context("starting the conntrack thread")?;
 
     let names = Arc::new(Names::of(&config, &options.node_name, Arc::clone(&directory)));
-    tokio::spawn(follow_addresses(Arc::clone(&names), shutdown.clone()));
+    tokio::spawn({
+        let names = Arc::clone(&names);
+        let keep = move |found| names.interfaces.store(Arc::new(found));
+        shutdown.clone().run_until_cancelled_owned(addresses::follow(keep, ADDRESSES_AGAIN))
+    });
     let keeping = keeper.clone().map(|keeper| tokio::spawn(keeper.run(store.clone(), shutdown.clone())));
     let exporter = Exporter {
         settings: ExporterSettings {
@@ -263,39 +268,6 @@ fn metrics_only(pages: Router) -> Router {
     }))
 }
 
-/// Looks again for this Node's own addresses.
-async fn follow_addresses(names: Arc<Names>, shutdown: CancellationToken) {
-    while shutdown.run_until_cancelled(tokio::time::sleep(ADDRESSES_AGAIN)).await.is_some() {
-        names.interfaces.store(Arc::new(own_addresses()));
-    }
-}
-
-/// The names of every interface of this network namespace.
-fn device_names() -> Vec<String> {
-    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
-    interfaces.map(|interface| interface.interface_name).collect()
-}
-
-/// The addresses of every interface of this network namespace.
-pub(crate) fn own_addresses() -> Vec<IpAddr> {
-    let interfaces = match nix::ifaddrs::getifaddrs() {
-        Ok(interfaces) => interfaces,
-        Err(error) => {
-            warn!(%error, "this Node's own addresses cannot be listed");
-            return Vec::new();
-        }
-    };
-    interfaces
-        .filter_map(|interface| interface.address)
-        .filter_map(|address| {
-            address
-                .as_sockaddr_in()
-                .map(|v4| IpAddr::V4(v4.ip()))
-                .or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-        })
-        .collect()
-}
-
 /// A collector whose name means another host by now is followed within so long.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(60);
 
@@ -308,5 +280,5 @@ const PODS_AGAIN: Duration = Duration::from_secs(60);
 /// What a crash may repeat.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
-/// A new bridge or tunnel device is known within so long.
-const ADDRESSES_AGAIN: Duration = Duration::from_secs(10);
+/// A notice of a new address that got lost is made up for within so long.
+const ADDRESSES_AGAIN: Duration = Duration::from_secs(60);

@@ -16,6 +16,7 @@ mod enrich;
 
 mod export;
 
+mod addresses;
 mod clock;
 mod metrics;
 mod state;

@@ -10,7 +10,7 @@ use podflow_flow::{Counters, FlowKind, FlowRecord, FlowType, Party};
 
 use super::decide::{Left, Verdict, decide, out_of_scope};
 use super::place::Place;
-use crate::app::own_addresses;
+use crate::addresses;
 use crate::config::{Config, Probes, Rule, Tunnels};
 use crate::conntrack::Layer4;
 use crate::conntrack::entry::ProtocolState;
@@ -48,7 +48,7 @@ impl Names {
             directory,
             node: node.into(),
             services: config.service_names,
-            interfaces: ArcSwap::from_pointee(own_addresses()),
+            interfaces: ArcSwap::from_pointee(addresses::own()),
             tunnels: config.tunnels.clone(),
             probes: config.probes,
             exclude: config.exclude.clone(),

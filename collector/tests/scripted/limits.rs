@@ -67,8 +67,9 @@ async fn a_full_pipeline_stops_streams_and_counts_datagrams() {
     const RECORDS: u64 = 16_000;
     let (script, server) = Script::start(&[]).await;
     script.be_down(true);
-    let extra = "spool: {path: 'off'}\ndeadLetters: {path: 'off'}";
-    let tight = config(server, extra).replace("batch: {", "batch: {queue: 1, ");
+    let folder = tempfile::tempdir().unwrap();
+    let extra = format!("spool: {{path: 'off'}}\ndeadLetters: {{path: '{}'}}", folder.path().display());
+    let tight = config(server, &extra).replace("batch: {", "batch: {queue: 1, ");
     let collector = Running::start(&tight);
     let (tcp, udp) = (collector.tcp, collector.udp);
     let sender = tokio::spawn(async move {
