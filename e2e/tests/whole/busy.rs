@@ -10,12 +10,14 @@ use anyhow::{Context, Result, ensure};
 use podflow_e2e::running::{Running, Settings};
 use podflow_testbed::Namespace;
 use podflow_testbed::counts::{self, Both, Count, Ended, Entry, Tuple, Watch};
-use podflow_testbed::traffic::{Sent, short_connections};
+use podflow_testbed::traffic::{Sent, mix, short_connections};
 use serde_json::{Value, json};
 
 #[test]
 fn a_thousand_connections_a_second_are_each_reported_once() {
     let mut running = Running::start(&settings()).unwrap();
+    // Beside everything else that Pods do: Services, names, long connections, clients and servers outside.
+    mix(&mut running.bed).unwrap();
     check(&mut running, 4, 60, |_, _| {});
     running.stop().unwrap();
 }
@@ -115,7 +117,8 @@ struct Sum {
     connections: usize,
 }
 
-/// From two Pods of the first Node to two of the second: four triples of source, destination and port.
+/// From two Pods of the first Node to two of the second, that the mixed traffic does not ask: four triples of source,
+/// destination and port.
 fn make(running: &Running, count: usize) -> Vec<Sent> {
     let routes: Vec<_> = routes(running).into_iter().map(|(space, _, server)| (space, server)).collect();
     short_connections(&routes, count, u32::try_from(PER_SECOND).unwrap(), 200).unwrap()
@@ -123,7 +126,7 @@ fn make(running: &Running, count: usize) -> Vec<Sent> {
 
 fn routes(running: &Running) -> Vec<(&Namespace, IpAddr, SocketAddr)> {
     let bed = &running.bed;
-    let from = |client: usize| (0..2).map(move |server| (bed.pod(0, client), bed.pod(1, server).address()));
+    let from = |client: usize| [0, 2].map(|server| (bed.pod(0, client), bed.pod(1, server).address()));
     (0..2).flat_map(from).map(|(client, server)| (&client.space, client.ips[0], server)).collect()
 }
 
